@@ -1,0 +1,406 @@
+"""AWS on the wire: sessions, calls, and the one table that says what an AWS error means.
+
+Invariant: one call sends one request (the SDK's retries are off, redirects are not followed), has a deadline that
+includes the wait for a connection, and ends in a `Reply` or in one `AwsError`. `definite` on that error is true only
+where the request surely had no effect.
+
+Pacing, retries and what an answer means for a job do not belong here.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore import exceptions as sdk
+from botocore import xform_name
+
+from controller.errors import (
+    AlreadyKnownError,
+    AwsError,
+    BusyError,
+    DeniedError,
+    MissingError,
+    NoAnswerError,
+    PassExpiredError,
+    QuotaFullError,
+    RefusedError,
+    ScopeUnavailableError,
+    SettingsError,
+    ThrottledError,
+)
+from controller.seams import Clock, Failpoint
+from controller.settings import AwsSettings, Scope
+
+MESSAGE_LENGTH_MAX: Final = 500
+_SLOW_DOWN: Final = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "BandwidthLimitExceeded",
+    }
+)
+_NO_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "AuthFailure",
+        "OptInRequired",
+    }
+)
+_NOT_ANSWERED: Final = frozenset(
+    {"RequestTimeout", "RequestTimeoutException", "InternalServerException", "InternalFailure", "ServiceUnavailable"}
+)
+_BY_CODE: Final[Mapping[str, type[AwsError]]] = {
+    "ServiceQuotaExceededException": QuotaFullError,
+    "ConflictException": AlreadyKnownError,
+    "ResourceAlreadyExistsException": AlreadyKnownError,
+    "ResourceInUseException": BusyError,
+    "ResourceNotFoundException": MissingError,
+    "InvalidNextTokenException": PassExpiredError,
+    "AccessDeniedException": DeniedError,
+    "AccessDenied": DeniedError,
+    "UnauthorizedOperation": DeniedError,
+}
+_NAME_IN_USE: Final = ("currently in use", "already in use", "already exists")
+"""What a ValidationException says where a sibling API would answer with a Conflict."""
+_BEFORE_THE_FIRST_BYTE: Final = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.TokenRetrievalError,
+    sdk.SSOError,
+    sdk.LoginError,
+    sdk.ProfileNotFound,
+    sdk.ConfigNotFound,
+    sdk.NoAuthTokenError,
+    sdk.MetadataRetrievalError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A 2xx answer, parsed; members that the model does not know are gone, those it knows may be missing."""
+
+    body: Mapping[str, Any]
+
+
+def classify(error: sdk.ClientError, operation: str) -> AwsError:
+    """The meaning of an error answer, by its code, its HTTP status, and the operation where that decides."""
+    described = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = str(described.get("Code", ""))
+    message = _one_line(str(described.get("Message") or code))
+    if (
+        not code
+        or code.isdigit()
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status == HTTPStatus.REQUEST_TIMEOUT
+        or code in _NOT_ANSWERED
+    ):
+        return NoAnswerError(message or f"HTTP {status}", code=code, definite=False)
+    kind = _meaning(code, status, message, operation)
+    text = f"{code}: {message}" if kind is not RefusedError else message
+    if kind is ScopeUnavailableError:
+        text = f"AWS does not accept the credentials ({code})"
+    return kind(text, code=code)
+
+
+def _meaning(code: str, status: int, message: str, operation: str) -> type[AwsError]:
+    creates = operation.startswith(("Create", "Invoke"))
+    if code in _SLOW_DOWN or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ThrottledError
+    if code == "LimitExceededException":
+        # Personalize documents it as too many requests, and has no other code for its job quota.
+        return QuotaFullError if creates else ThrottledError
+    if code in _NO_CREDENTIALS:
+        return ScopeUnavailableError
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if code == "ValidationException" and operation.startswith("List") and "token" in message.lower():
+        return PassExpiredError
+    if creates and code == "ValidationException" and any(words in message for words in _NAME_IN_USE):
+        return AlreadyKnownError
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        return QuotaFullError
+    return DeniedError if status == HTTPStatus.FORBIDDEN else RefusedError
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MESSAGE_LENGTH_MAX]
+
+
+class _OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
+    """aiobotocore's own transport, which would follow redirects and so send a create twice; here it does not."""
+
+    async def _get_session(self, proxy_url: str | None) -> "_NoRedirects":
+        return _NoRedirects(await super()._get_session(proxy_url))
+
+
+class _NoRedirects:
+    __slots__ = ("_session",)
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
+        return await self._session.request(method, arguments.pop("url"), allow_redirects=False, **arguments)
+
+
+def parse_timestamp(value: object) -> datetime | None:
+    """A timestamp of a JSON answer, 30 times as fast as the SDK's own; None for what is none."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+class AwsClients:
+    """The clients of one scope: one a service, made once, for the life of the process.
+
+    Args:
+        transport: the SDK's HTTP session class; a test passes one that reaches a simulator without sockets.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        scope: Scope,
+        settings: AwsSettings,
+        *,
+        clock: Clock,
+        failpoint: Failpoint,
+        stack: AsyncExitStack,
+        transport: type[Any] = _OneRequestSession,
+    ) -> None:
+        self.name = name
+        self._scope = scope
+        self._settings = settings
+        self._clock = clock
+        self._failpoint = failpoint
+        self._stack = stack
+        self._transport = transport
+        self._session = _new_session(scope)
+        self._clients: dict[str, Any] = {}
+        self._methods: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._places: dict[str, anyio.CapacityLimiter] = {}
+        self._making = anyio.Lock()
+        self._offset: float | None = None
+        self._last_date = ""
+
+    def aws_now(self) -> float | None:
+        """Seconds since the epoch by AWS's Date header; None before the first answer. Does not jump with the host."""
+        return None if self._offset is None else self._clock.monotonic() + self._offset
+
+    @property
+    def region(self) -> str | None:
+        """The Region in effect."""
+        return self._scope.region or self._session.get_config_variable("region") or None
+
+    async def endpoint(self) -> str:
+        """Host and port that calls to Bedrock go to, where that is not AWS's own; else empty."""
+        await self.open("bedrock")
+        url = urlsplit(self._clients["bedrock"].meta.endpoint_url)
+        return "" if (url.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws")) else url.netloc
+
+    async def open(self, service: str) -> None:
+        """Make the client of a service ahead of its first call.
+
+        Raises:
+            SettingsError: there is no Region, or the SDK's own configuration cannot be read.
+        """
+        async with self._making:
+            if service in self._clients:
+                return
+            try:
+                await anyio.to_thread.run_sync(self._load_model, service)
+                client = await self._stack.enter_async_context(
+                    self._session.create_client(service, **self._client_arguments(service))
+                )
+            except sdk.NoRegionError as error:
+                raise SettingsError(
+                    f"scope {self.name!r} has no Region: set AWS_REGION, or scopes.{self.name}.region"
+                ) from error
+            except (sdk.ProfileNotFound, sdk.ConfigParseError, sdk.ConfigNotFound, ValueError) as error:
+                raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
+            self._places[service] = anyio.CapacityLimiter(self._settings.pool)
+            self._clients[service] = client
+
+    def _load_model(self, service: str) -> None:
+        loader = self._session.get_component("data_loader")
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+
+    def _client_arguments(self, service: str) -> dict[str, Any]:
+        del service
+        return {
+            "region_name": self._scope.region or None,
+            "endpoint_url": self._scope.endpoint_url or None,
+            "config": AioConfig(
+                connect_timeout=self._settings.connect_timeout_s,
+                read_timeout=self._settings.timeout_s,
+                max_pool_connections=self._settings.pool,
+                # One call, one request: a repeated create is the business of whoever knows its token.
+                retries={"total_max_attempts": 1},
+                # A document was validated whole at intake, by the same model.
+                parameter_validation=False,
+                http_session_cls=self._transport,
+                user_agent_extra="ferryman",
+            ),
+        }
+
+    async def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Reply:
+        """Send one request and wait for its answer, at most `aws.timeout_s` seconds in all.
+
+        Raises:
+            AwsError: one of its kinds; see `controller.errors`.
+        """
+        if service not in self._clients:
+            await self.open(service)
+        places = self._places[service]
+        sent = False
+        with anyio.move_on_after(self._settings.timeout_s):
+            async with places:
+                await self._failpoint(f"aws.{operation}:before")
+                sent = True
+                reply = await self._send(service, operation, parameters)
+                await self._failpoint(f"aws.{operation}:after")
+                return reply
+        waited_for = "answer" if sent else "free connection"
+        raise NoAnswerError(f"no {waited_for} from {service} in {self._settings.timeout_s:g} s", definite=not sent)
+
+    async def _send(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Reply:
+        try:
+            answer = await self._method(service, operation)(**parameters)
+        except sdk.ClientError as error:
+            self._hear_date(error.response)
+            raise classify(error, operation) from error
+        except sdk.BotoCoreError as error:
+            raise _not_answered(error) from error
+        except aiohttp.ClientError as error:
+            raise NoAnswerError(_one_line(f"{type(error).__name__}: {error}"), definite=False) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # The SDK's parser trusts the types in an answer; one that it stumbles over may still have had its effect.
+            raise NoAnswerError(f"the answer makes no sense ({type(error).__name__})", definite=False) from error
+        self._hear_date(answer)
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise NoAnswerError(f"HTTP {status}", definite=False)
+        return Reply(answer)
+
+    def _method(self, service: str, operation: str) -> Callable[..., Any]:
+        method = self._methods.get((service, operation))
+        if method is None:
+            method = getattr(self._clients[service], xform_name(operation))
+            self._methods[service, operation] = method
+        return method
+
+    def _hear_date(self, answer: Mapping[str, Any]) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        if not date or date == self._last_date:
+            return
+        self._last_date = date
+        try:
+            self._offset = parsedate_to_datetime(date).timestamp() - self._clock.monotonic()
+        except (ValueError, TypeError, OverflowError):
+            return
+
+
+def _not_answered(error: sdk.BotoCoreError) -> AwsError:
+    """An error of the SDK itself: did it happen before the first byte of the request was written?"""
+    message = _one_line(str(error))
+    if isinstance(error, _BEFORE_THE_FIRST_BYTE):
+        return ScopeUnavailableError(f"no usable AWS credentials: {message}")
+    if isinstance(error, sdk.ParamValidationError):
+        return RefusedError(message)
+    cause = getattr(error, "kwargs", {}).get("error")
+    connecting = isinstance(error, sdk.ConnectTimeoutError | sdk.ProxyConnectionError) or isinstance(
+        cause, aiohttp.ClientConnectorError
+    )
+    return NoAnswerError(message, definite=connecting)
+
+
+def _new_session(scope: Scope) -> AioSession:
+    session = AioSession(profile=scope.profile or None)
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    return session
+
+
+async def _assume(session: AioSession, scope: Scope, name: str) -> None:
+    """Let the session act as the scope's role, renewed before it expires."""
+    source = await session.get_credentials()
+    if source is None:
+        raise SettingsError(f"scope {name!r}: no AWS credentials with which to assume its role")
+
+    def sts(service: str, **credentials: Any) -> Any:
+        return session.create_client(
+            service, region_name=scope.region or None, endpoint_url=scope.endpoint_url or None, **credentials
+        )
+
+    extra = {"RoleSessionName": "ferryman"} | ({"ExternalId": scope.external_id} if scope.external_id else {})
+    fetcher = AioAssumeRoleCredentialFetcher(
+        client_creator=sts, source_credentials=source, role_arn=scope.role_arn, extra_args=extra
+    )
+    session._credentials = AioDeferredRefreshableCredentials(  # noqa: SLF001 - the SDK has no setter for refreshable ones
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )
+
+
+@asynccontextmanager
+async def open_clients(
+    name: str,
+    scope: Scope,
+    settings: AwsSettings,
+    *,
+    clock: Clock,
+    failpoint: Failpoint,
+    transport: type[Any] = _OneRequestSession,
+) -> AsyncIterator[AwsClients]:
+    """The clients of a scope, closed at the end within a few seconds even when cancelled.
+
+    Raises:
+        SettingsError: the scope cannot be used as configured.
+    """
+    stack = AsyncExitStack()
+    try:
+        clients = AwsClients(name, scope, settings, clock=clock, failpoint=failpoint, stack=stack, transport=transport)
+        if scope.role_arn:
+            await _assume(clients._session, scope, name)  # noqa: SLF001 - same module
+        yield clients
+    except sdk.ProfileNotFound as error:
+        raise SettingsError(f"scope {name!r}: {_one_line(str(error))}") from error
+    finally:
+        with anyio.move_on_after(3, shield=True):
+            await stack.aclose()

@@ -1,0 +1,33 @@
+"""The service models which botocore ships: what each API takes, in the words of AWS.
+
+Invariant: reading a model makes no client, no session and no call, and happens once per process. What Ferryman itself
+knows about a kind is not here but in the table of kinds.
+"""
+
+from functools import cache
+
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """The newest installed model of a service.
+
+    Takes about 10 ms of event-loop time (Bedrock: 50 ms) on the first call for a service.
+
+    Raises:
+        botocore.exceptions.UnknownServiceError: no such service is installed.
+    """
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
+@cache
+def operation_model(service: str, operation: str) -> OperationModel:
+    """The model of one operation, named as AWS names it (`CreateModelInvocationJob`).
+
+    Raises:
+        botocore.exceptions.UnknownServiceError: no such service is installed.
+        botocore.model.OperationNotFoundError: the service has no such operation.
+    """
+    return service_model(service).operation_model(operation)
