@@ -1,0 +1,290 @@
+"""The daemon, over HTTP: the one place that knows its paths.
+
+Invariant: an answer is untrusted; one that is not what the interface promises ends in `NoDaemonError`, never in a
+traceback. Nothing is sent twice by itself: commands are idempotent, but their verdicts are for one sender. Every
+request has a deadline.
+"""
+
+import ipaddress
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from controller.cli.selection import Selected
+from controller.errors import FerrymanError, NoDaemonError, NotFoundError, SettingsError
+
+DEFAULT_SERVER: Final = "http://127.0.0.1:8470"
+PAGE: Final = 500
+CONNECT_S: Final = 5.0
+ANSWER_S: Final = 30.0
+_DETAIL_LENGTH_MAX: Final = 2000
+
+Object = Mapping[str, Any]
+
+
+class RequestRefusedError(FerrymanError):
+    """The daemon understood the request and does not accept it."""
+
+
+class Client:
+    """A daemon's interface; use it as a context.
+
+    Args:
+        server: base URL.
+        token: bearer token; empty: none.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str = "",
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.server = _base_url(server)
+        self.sleep = sleep
+        self.monotonic = monotonic
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = httpx.Client(
+                base_url=self.server,
+                headers={**headers, "accept": "application/json", "user-agent": "ferryman"},
+                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+                trust_env=not is_loopback(self.server),
+                follow_redirects=False,
+            )
+        except (ValueError, UnicodeError) as error:
+            raise SettingsError("the token holds characters that a header cannot hold") from error
+
+    @classmethod
+    def from_environment(cls, server: str | None, environment: Mapping[str, str] = os.environ) -> "Client":
+        address = server or environment.get("FERRYMAN_SERVER") or DEFAULT_SERVER
+        return cls(address, environment.get("FERRYMAN_HTTP__TOKEN", "").strip())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # Jobs
+
+    def page(
+        self, selected: Selected, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[list[Object], str | None]:
+        """One page of the selected jobs, newest first, and the cursor of the next one."""
+        parameters = [*_query(selected), ("limit", str(limit))]
+        if after is not None:
+            parameters.append(("after", after))
+        return _page(self._get("/v1/jobs", parameters))
+
+    def jobs(self, selected: Selected) -> Iterator[Object]:
+        """All of the selected jobs."""
+        for page in self.pages(selected):
+            yield from page
+
+    def pages(self, selected: Selected) -> Iterator[list[Object]]:
+        after: str | None = None
+        seen: set[str] = set()
+        while True:
+            items, after = self.page(selected, after=after)
+            yield items
+            if after is None or after in seen:
+                return
+            seen.add(after)
+
+    def any(self, selected: Selected) -> bool:
+        """Whether there is such a job, for the price of one row."""
+        after: str | None = None
+        while True:
+            items, after = self.page(selected, after=after, limit=1)
+            if items or after is None:
+                return bool(items)
+
+    def job(self, scope: str, kind: str, name: str) -> Object:
+        """One job.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _object(self._get(_job_path(scope, kind, name)))
+
+    def command(self, job: Object, verb: str, arguments: Object | None = None) -> Object:
+        """`stop`, `delete`, `retry` or `resolve` one job; the answer and its message."""
+        path = _job_path(str(job.get("scope")), str(job.get("kind")), str(job.get("name")))
+        return _object(self._post(f"{path}:{verb}", arguments or {}))
+
+    # Documents
+
+    def submit(self, documents: Sequence[Object], wait_s: float) -> list[Object]:
+        """Hand in at most 500 documents; one item each, in their order."""
+        parameters = [("wait", f"{wait_s:g}")] if wait_s > 0 else []
+        answer = self._request(
+            "POST", "/v1/documents", parameters, list(documents), timeout_s=ANSWER_S + wait_s, accepted=(200, 202, 422)
+        )
+        items = _object(answer).get("items")
+        if isinstance(items, list) and len(items) == len(documents) and all(isinstance(item, dict) for item in items):
+            return items
+        raise _not_understood("answer has not one item for each document")
+
+    # Everything else
+
+    def events(
+        self, *, after: str | None = None, subject: str | None = None, limit: int = PAGE
+    ) -> tuple[list[Object], str | None]:
+        parameters = [("limit", str(limit))]
+        if after is not None:
+            parameters.append(("after", after))
+        if subject is not None:
+            parameters.append(("subject", subject))
+        return _page(self._get("/v1/events", parameters))
+
+    def lanes(self) -> list[Object]:
+        return _page(self._get("/v1/lanes"))[0]
+
+    def lane_command(self, lane: str, verb: str, arguments: Object | None = None) -> Object:
+        return _object(self._post(f"/v1/lanes/{quote(lane, safe='/')}:{verb}", arguments or {}))
+
+    def dead_letters(self) -> Iterator[Object]:
+        after: str | None = None
+        while True:
+            parameters = [("limit", str(PAGE))] + ([("after", after)] if after is not None else [])
+            items, after = _page(self._get("/v1/deadletters", parameters))
+            yield from items
+            if after is None:
+                return
+
+    def requeue(self, ids: Sequence[Any]) -> list[Object]:
+        return _page(self._post("/v1/deadletters:requeue", {"ids": list(ids)}))[0]
+
+    def summary(self) -> Object:
+        return _object(self._get("/v1/summary"))
+
+    # The wire
+
+    def _get(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Any:
+        return self._request("GET", path, parameters)
+
+    def _post(self, path: str, body: Any) -> Any:
+        return self._request("POST", path, (), body)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        parameters: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        *,
+        timeout_s: float = ANSWER_S,
+        accepted: Sequence[int] = (200, 202),
+    ) -> Any:
+        try:
+            answer = self._http.request(
+                method, path, params=list(parameters), json=body, timeout=httpx.Timeout(timeout_s, connect=CONNECT_S)
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise NoDaemonError(
+                f"no daemon answers at {self.server}: start one with `ferryman run`, or say where it is with --server or"
+                " FERRYMAN_SERVER"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise NoDaemonError(f"the daemon at {self.server} did not answer within {timeout_s:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NoDaemonError(f"the connection to {self.server} failed: {error or type(error).__name__}") from error
+        if answer.status_code not in accepted:
+            raise _refusal(answer, self.server)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError) as error:
+            raise _not_understood("answer is not JSON") from error
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _base_url(server: str) -> str:
+    text = server if "://" in server else f"http://{server}"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable or parts.username or parts.query or parts.fragment:
+        raise SettingsError(f"--server needs a URL like {DEFAULT_SERVER}")
+    return text.rstrip("/")
+
+
+def _job_path(scope: str, kind: str, name: str) -> str:
+    return "/v1/jobs/" + "/".join(quote(part, safe="") for part in (scope, kind, name))
+
+
+def _query(selected: Selected) -> list[tuple[str, str]]:
+    single = (
+        ("scope", selected.scope),
+        ("kind", selected.kind),
+        ("name", selected.name),
+        ("group", selected.group),
+        ("text", selected.text),
+    )
+    query = [(key, value) for key, value in single if value]
+    query += [("phase", phase) for phase in selected.phases]
+    query += [("reason", reason) for reason in selected.reasons]
+    return query + [("label", label) for label in selected.labels]
+
+
+def _page(answer: Any) -> tuple[list[Object], str | None]:
+    body = _object(answer)
+    items, after = body.get("items"), body.get("next")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise _not_understood("answer is no list")
+    return items, None if after is None else str(after)
+
+
+def _object(answer: Any) -> Object:
+    if not isinstance(answer, dict):
+        raise _not_understood("answer is no object")
+    return answer
+
+
+def _not_understood(what: str) -> NoDaemonError:
+    return NoDaemonError(f"the daemon's {what}: is it Ferryman, and of this version?")
+
+
+def _refusal(answer: httpx.Response, server: str) -> FerrymanError:
+    """What an answer that is not 2xx means for the command."""
+    detail = _detail(answer)
+    status = answer.status_code
+    if status in (401, 403):
+        return NoDaemonError(f"the daemon does not accept the request: {detail}; set its token in FERRYMAN_HTTP__TOKEN")
+    if status in (404, 409, 410):
+        return NotFoundError(detail)
+    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE or status in (400, 422):
+        return RequestRefusedError(detail)
+    return NoDaemonError(f"the daemon at {server} cannot answer now (HTTP {status}): {detail}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    """The sentence of a problem (RFC 9457), or the status where there is none."""
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        for member in ("detail", "title", "message"):
+            if isinstance(body.get(member), str) and body[member]:
+                return str(body[member])[:_DETAIL_LENGTH_MAX]
+    return f"HTTP {answer.status_code} {answer.reason_phrase}".strip()

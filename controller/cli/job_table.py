@@ -1,0 +1,72 @@
+"""Jobs as lines of a table.
+
+Invariant: pure; whatever an answer holds, there is a line for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from controller.cli.table import Table
+from controller.cli.text import age, duration, number, shown
+
+COLUMNS: Final = ("NAME", "KIND", "PHASE", "REASON", "PROGRESS", "ATTEMPT", "AGE")
+_BAR: Final = 10
+_DEFAULT_SCOPE: Final = "default"
+
+
+def job_table(jobs: Sequence[Mapping[str, Any]], now: datetime, *, scopes: bool, bars: bool = False) -> Table:
+    """One line a job; `scopes` adds the scope in front, `bars` draws progress."""
+    rows = [job_row(job, now, bars=bars) for job in jobs]
+    if not scopes:
+        return Table(COLUMNS, rows, right=frozenset({"ATTEMPT"}))
+    with_scope = [(shown(job.get("scope")), *row) for job, row in zip(jobs, rows, strict=True)]
+    return Table(("SCOPE", *COLUMNS), with_scope, right=frozenset({"ATTEMPT"}))
+
+
+def needs_scopes(jobs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table says more with the scopes in it."""
+    return any(job.get("scope") != _DEFAULT_SCOPE for job in jobs)
+
+
+def job_row(job: Mapping[str, Any], now: datetime, *, bars: bool = False) -> tuple[str, ...]:
+    return (
+        shown(job.get("name")),
+        short_kind(job.get("kind")),
+        shown(job.get("phase")),
+        reason_of(job),
+        progress_of(job, bars=bars),
+        shown(job.get("attempt")),
+        age(job.get("acceptedAt"), now),
+    )
+
+
+def short_kind(kind: Any) -> str:
+    return shown(str(kind).rpartition(".")[2] if kind else None)
+
+
+def reason_of(job: Mapping[str, Any]) -> str:
+    """Why it is in its phase; for a running job its remote status, for a partial success that it is one."""
+    if job.get("reason"):
+        return shown(job["reason"])
+    if job.get("partial") is True:
+        return "Partial"
+    return shown(job.get("remoteStatus")) if job.get("phase") in {"Running", "Stopping"} else "-"
+
+
+def progress_of(job: Mapping[str, Any], *, bars: bool = False) -> str:
+    """Records done of all, or its place among those that wait."""
+    queue = job.get("queue")
+    if job.get("phase") == "Pending" and isinstance(queue, Mapping) and queue.get("position") is not None:
+        eta = queue.get("etaSeconds")
+        return f"#{shown(queue['position'])}" + (f" ~{duration(eta)}" if isinstance(eta, int | float) else "")
+    records = job.get("records")
+    if not isinstance(records, Mapping) or not number(records.get("total")):
+        return "-"
+    total, processed, failed = (number(records.get(member)) for member in ("total", "processed", "failed"))
+    share = min(1.0, processed / total)
+    words = f"{processed}/{total}" + (f" ({failed} failed)" if failed else "")
+    if not bars:
+        return words
+    full = round(share * _BAR)
+    return f"{'█' * full}{'░' * (_BAR - full)} {share:4.0%} {words}"

@@ -1,0 +1,87 @@
+"""Where a command writes: results to stdout, remarks to stderr.
+
+Invariant: nothing is coloured unless stdout is a terminal and `NO_COLOR` is not set; nothing is cut where the output
+goes into a file or a pipe.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+from controller.cli.table import Table, render
+from controller.cli.text import visible
+
+_CLEAR: Final = "\x1b[H\x1b[2J"
+_WIDTH_UNKNOWN: Final = 120
+
+
+class Terminal:
+    """The streams of one command."""
+
+    def __init__(
+        self,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        stdin: TextIO | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
+        self.shows_live = self.stdout.isatty() and environment.get("TERM") != "dumb"
+        self.reader_gone = False
+        """Whether stdout was closed by who read it: a command that only shows may end then."""
+        self.coloured = self.shows_live and not environment.get("NO_COLOR")
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person can be asked."""
+        return self._stdin is not None and self._stdin.isatty() and self.stderr.isatty()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        found = shutil.get_terminal_size((_WIDTH_UNKNOWN, 40))
+        return found.columns, found.lines
+
+    def write(self, text: str) -> None:
+        """Text that is safe already, as it is; once its reader has left, nothing more."""
+        if self.reader_gone:
+            return
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()
+        except BrokenPipeError:
+            self.reader_gone = True
+
+    def line(self, text: str) -> None:
+        """One line of the result, made safe."""
+        self.write(f"{visible(text)}\n")
+
+    def remark(self, text: str) -> None:
+        """One line beside the result, made safe."""
+        self.stderr.write(f"{visible(text)}\n")
+        self.stderr.flush()
+
+    def table(self, table: Table, *, header: bool = True) -> None:
+        self.write(self.rendered(table, header=header))
+
+    def rendered(self, table: Table, *, header: bool = True) -> str:
+        width = self.size[0] if self.shows_live else None
+        return render(table, width=width, coloured=self.coloured, header=header)
+
+    def redraw(self, text: str) -> None:
+        """Show text in place of what stands in the terminal, as much of it as fits."""
+        lines = text.splitlines()
+        rows = self.size[1] - 1
+        if len(lines) > rows:
+            lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more"]
+        self.write(_CLEAR + "\n".join(lines) + "\n")
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; everything but yes is no."""
+        self.stderr.write(f"{visible(question)} [y/N] ")
+        self.stderr.flush()
+        return self._stdin.readline().strip().lower() in {"y", "yes"}

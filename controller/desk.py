@@ -1,0 +1,547 @@
+"""A lane's desk: its state in memory, and the one place from which its owner commits.
+
+Invariant: read, decide, commit happens under one lock, so that no two parts of a lane decide about one job at a time;
+what is in memory (slots, turns, jobs in flight) changes only after the commit that makes it true.
+
+When to create, read or stop is decided in `dispatch`, `reconcile` and `upkeep`; how a job moves, in `transitions`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from random import Random
+from typing import Any, Final
+
+import anyio
+import structlog
+
+from controller.errors import AwsError, NoAnswerError, ScopeUnavailableError, StoreUnavailableError, ThrottledError
+from controller.events import Event, of_job
+from controller.kinds.aws import AwsClients, Reply
+from controller.kinds.kind import ALL_JOBS, Kind
+from controller.limits import (
+    Durations,
+    DurationsState,
+    RateLimiter,
+    RateState,
+    Slots,
+    SlotsState,
+    Spend,
+    Turns,
+    full_jitter,
+)
+from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
+from controller.seams import Clock, Signal
+from controller.settings import LimitSettings, RateSettings, Settings
+from controller.status import LaneStatus, RateStatus, SlotStatus
+from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite
+from controller.transitions.creating import CreatePolicy, found_at_start
+from controller.transitions.running import LossPolicy
+from controller.transitions.step import Context, Happening, Step
+
+Rule = Callable[[Job], Step | None]
+"""Decides about a job as it is now; None: nothing to change."""
+
+OPERATIONS: Final = ("create", "get", "list", "stop", "delete")
+GROUPS_REMEMBERED_MAX: Final = 10_000
+STORE_RETRY_S: Final = 2.0
+UNAVAILABLE_RETRY_S: Final = 15.0
+THROTTLE_EVENT_S: Final = 60.0
+DAY_S: Final = 86_400
+BATCH: Final = 500
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of one operation's calls since the start."""
+
+    calls: int = 0
+    throttles: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class Wakeups:
+    """Signals of one lane: what has changed for whom."""
+
+    inbox: Signal = field(default_factory=Signal)
+    dispatch: Signal = field(default_factory=Signal)
+    reconcile: Signal = field(default_factory=Signal)
+    todo: dict[Todo, Signal] = field(default_factory=lambda: {todo: Signal() for todo in Todo})
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a desk is given from outside, the same for every lane of a daemon."""
+
+    store: LaneStore
+    settings: Settings
+    clock: Clock
+    random: Random
+    instance: str
+    committed: Callable[[], None]
+    """Called after each commit that has events."""
+    announce: Callable[[int, str, str, str | None], None]
+    """Tells a waiting sender the verdict on its inbox entry: id, answer, message, job uid."""
+
+
+class Desk:
+    """State and commits of one lane.
+
+    Args:
+        unproven: the store is new while its instance is not, so remote jobs of an earlier store may exist.
+    """
+
+    def __init__(self, scope: str, kind: Kind, clients: AwsClients, around: Surroundings, *, unproven: bool) -> None:
+        self.scope = scope
+        self.kind = kind
+        self.lane = f"{scope}/{kind.name}"
+        self.clients = clients
+        self.store = around.store
+        self.settings = around.settings
+        self.clock = around.clock
+        self.random = around.random
+        self.instance = around.instance
+        self.announce = around.announce
+        self.unproven = unproven
+        self.limits: LimitSettings = around.settings.limits_of(kind.name)
+        self.create_policy = CreatePolicy(
+            token_life_s=self.settings.reconcile.token_life_s, list_lag_s=self.settings.reconcile.list_lag_s
+        )
+        self.loss_policy = LossPolicy(grace_s=2 * self.settings.reconcile.list_lag_s)
+        self.wake = Wakeups()
+        self.in_flight: dict[int, Job] = {}
+        self.queue_keys: dict[str, None] = {}
+        self.slots = Slots(self._configured_slots)
+        self.turns = Turns()
+        self.durations: dict[str, Durations] = {}
+        self.limiters: dict[str, RateLimiter] = {}
+        self.counts = {operation: Counts() for operation in OPERATIONS}
+        self.spend = Spend(self.limits.creates_per_day)
+        self.unavailable = ""
+        self.slots_known = not kind.can_list
+        self.drain = anyio.Event()
+        self.has_orphans = kind.can_list
+        self.passes = 0
+        self.last_complete_pass_at: float | None = None
+        self.log = structlog.get_logger("ferryman").bind(scope=scope, kind=kind.name)
+        self._committed = around.committed
+        self._lock = anyio.Lock()
+        self._record: LaneRecord | None = None
+        self._last_turns: dict[tuple[int, str], int] = {}
+        self._unavailable_until = 0.0
+        self._throttle_told_at = -THROTTLE_EVENT_S
+
+    # Opening
+
+    async def open(self) -> None:
+        """Become the lane's owner, and take up what an earlier process left."""
+        self._record = await self.store.take_lane(self.lane)
+        self._restore(self._record.state)
+        for job, keys in await self.store.slots_taken(self.lane):
+            self.slots.occupy(job, keys)
+        await self._rebuild_turns()
+        self.queue_keys = dict.fromkeys(await self.store.queue_keys(self.lane))
+        await self._take_up_interrupted()
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        now = self.clock.monotonic()
+        rates = _mapping(state.get("rates"))
+        for operation in OPERATIONS:
+            limits: RateSettings = getattr(self.limits, operation)
+            learned = RateState.parsed(_mapping(rates.get(operation)))
+            self.limiters[operation] = (
+                RateLimiter.restored(limits.rate, limits.burst, learned, now)
+                if learned
+                else RateLimiter(limits.rate, limits.burst)
+            )
+        self.slots = Slots.restored(self._configured_slots, SlotsState.parsed(_mapping(state.get("slots"))), now)
+        for key, durations in _mapping(state.get("durations")).items():
+            self.durations[key] = Durations.restored(DurationsState.parsed(_mapping(durations)))
+        turns = _mapping(state.get("turns"))
+        self.turns = Turns.restored(
+            {int(priority): turn for priority, turn in turns.items() if _is_whole(priority) and isinstance(turn, int)}
+        )
+        spend = _mapping(state.get("spend"))
+        if isinstance(spend.get("day"), int) and isinstance(spend.get("count"), int):
+            self.spend = Spend(self.limits.creates_per_day, spend["day"], spend["count"])
+        if self.unproven and state.get("scanned") is True:
+            self.unproven = False
+
+    def learned(self) -> dict[str, Any]:
+        """What a restart should know, as JSON."""
+        now = self.clock.monotonic()
+        return {
+            "rates": {operation: asdict(limiter.state(now)) for operation, limiter in self.limiters.items()},
+            "slots": asdict(self.slots.state()),
+            "durations": {key: asdict(durations.state()) for key, durations in self.durations.items()},
+            "turns": {str(priority): turn for priority, turn in self.turns.state().items()},
+            "spend": {"day": self.spend.day, "count": self.spend.count},
+            "scanned": not self.unproven,
+        }
+
+    async def save(self) -> None:
+        """Keep what was learned for the next start; the store being away costs nothing else."""
+        with suppress(StoreUnavailableError):
+            await self.write(LaneWrite(self.lane, state=self.learned()))
+
+    async def _rebuild_turns(self) -> None:
+        waiting = await self.store.turns_waiting(self.lane)
+        self._last_turns = {(priority, group): last for priority, group, last in waiting}
+
+    async def _take_up_interrupted(self) -> None:
+        """Intents of a process that died are unknown: whether they were sent, nobody can tell."""
+        while jobs := await self.store.interrupted(self.lane, BATCH):
+            async with self._lock:
+                now = self.clock.now()
+                await self._commit([(job, found_at_start(job, now)) for job in jobs])
+
+    def _configured_slots(self, key: str) -> int:
+        for prefix, slots in self.kind.fixed_slots.items():
+            if key.startswith(prefix):
+                return slots
+        jobs = self.limits.jobs
+        if key in jobs:
+            return jobs[key]
+        if key in self.kind.default_slots and key != ALL_JOBS:
+            return self.kind.default_slots[key]
+        return jobs.get(ALL_JOBS, self.kind.default_slots[ALL_JOBS])
+
+    # Reading and deciding
+
+    @property
+    def record(self) -> LaneRecord:
+        if self._record is None:
+            raise RuntimeError(f"{self.lane} is not open")
+        return self._record
+
+    @property
+    def draining(self) -> bool:
+        return self.drain.is_set()
+
+    def begin_drain(self) -> None:
+        """No new calls; those in flight finish and are recorded."""
+        self.drain.set()
+        for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
+            signal.set()
+
+    @property
+    def paused(self) -> bool:
+        return self.record.paused
+
+    def context(self) -> Context:
+        return Context(abilities=self.kind, now=self.clock.now(), instance=self.instance)
+
+    def aws_now(self) -> float:
+        """By AWS's clock where it is known, else by this host's."""
+        return self.clients.aws_now() or self.clock.now()
+
+    def backoff(self, tries: int, *, base_s: float = 1.0, ceiling_s: float = 60.0) -> float:
+        """A jittered wait that is never so short as to be a spin."""
+        return max(base_s / 2, full_jitter(base_s, tries, ceiling_s, self.random))
+
+    async def apply(self, rules: Sequence[tuple[int, Rule]]) -> None:
+        """Decide about jobs as they are now, and commit; waits for the store as long as it cannot be written."""
+        while True:
+            try:
+                async with self._lock:
+                    jobs = await self.load([job for job, _ in rules])
+                    decided = [
+                        (jobs[job], step)
+                        for job, rule in rules
+                        if job in jobs and (step := rule(jobs[job])) is not None
+                    ]
+                    await self._commit(decided)
+            except StoreUnavailableError as error:
+                self.log.warning("the store cannot be written; trying again", error=str(error))
+                await self.clock.sleep(STORE_RETRY_S)
+            else:
+                return
+
+    async def load(self, ids: Sequence[int]) -> dict[int, Job]:
+        """Jobs as they are now; those with a create in flight come from memory."""
+        jobs = {job: self.in_flight[job] for job in ids if job in self.in_flight}
+        missing = [job for job in ids if job not in jobs]
+        if missing:
+            jobs |= {job.id: job for job in await self.store.jobs_by_id(missing)}
+        return jobs
+
+    def lock(self) -> anyio.Lock:
+        """For parts that must read and decide about more than named jobs; commit with `commit_locked`."""
+        return self._lock
+
+    async def commit_locked(
+        self,
+        decided: Sequence[tuple[Job | None, Step]],
+        *,
+        consumed: Sequence[int] = (),
+        events: Sequence[Event] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+        paused: bool | None = None,
+        pause_reason: str = "",
+    ) -> None:
+        """Commit while holding `lock`."""
+        await self._commit(
+            decided,
+            consumed=consumed,
+            events=events,
+            dead_letters=dead_letters,
+            paused=paused,
+            pause_reason=pause_reason,
+        )
+
+    async def _commit(
+        self,
+        decided: Sequence[tuple[Job | None, Step]],
+        *,
+        consumed: Sequence[int] = (),
+        events: Sequence[Event] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+        paused: bool | None = None,
+        pause_reason: str = "",
+    ) -> None:
+        changes = tuple(JobChange(before, step.job) for before, step in decided if before is not step.job)
+        if not (changes or consumed or events or dead_letters or paused is not None):
+            return
+        now = self.clock.now()
+        told = [of_job(happening, now) for _, step in decided for happening in step.happenings]
+        write = LaneWrite(
+            lane=self.lane,
+            changes=changes,
+            events=(*told, *events),
+            consumed=consumed,
+            dead_letters=dead_letters,
+            paused=paused,
+            pause_reason=pause_reason,
+        )
+        await self._write(write)
+        self._after_commit(changes)
+        if write.events:
+            self._committed()
+        for _, step in decided:
+            self._tell(step.happenings)
+
+    async def write(self, write: LaneWrite) -> None:
+        """Commit a write that changes no job's phase."""
+        async with self._lock:
+            await self._write(write)
+
+    async def _write(self, write: LaneWrite) -> None:
+        with anyio.CancelScope(shield=True):  # memory must learn of a commit that happens; the store bounds the wait
+            self._record = await self.store.commit(self.record, write)
+
+    def _after_commit(self, changes: Iterable[JobChange]) -> None:
+        for change in changes:
+            before, after = change.before, change.after
+            if after.id in self.in_flight:
+                self.in_flight[after.id] = after
+            if before is None or before.phase is not after.phase or before.quota_keys != after.quota_keys:
+                self._slot(before, after)
+            if after.todo is not None:
+                if after.todo is Todo.CREATE:
+                    self.queue_keys[after.quota_keys[0]] = None
+                    self.wake.dispatch.set()
+                    if not self.slots_known:
+                        self.wake.reconcile.set()
+                else:
+                    self.wake.todo[after.todo].set()
+            if before is not None and before.phase is Phase.CREATING and after.phase is Phase.RUNNING:
+                self.wake.reconcile.set()
+            self._learn_duration(before, after)
+
+    def _slot(self, before: Job | None, after: Job) -> None:
+        if after.id == 0:
+            return
+        if after.phase in HOLDING_A_SLOT:
+            self.slots.occupy(after.id, after.quota_keys)
+            if after.current is not None and after.current.remote_id is not None:
+                self.slots.foreign_ended([after.current.remote_id])  # a pass may have met it before we knew its id
+        elif before is not None and before.phase in HOLDING_A_SLOT:
+            self.slots.release(after.id)
+            self.wake.dispatch.set()
+
+    def _learn_duration(self, before: Job | None, after: Job) -> None:
+        if before is None or before.current is None or before.phase not in {Phase.RUNNING, Phase.STOPPING}:
+            return
+        if after.phase in {Phase.RUNNING, Phase.STOPPING}:
+            return
+        key = before.quota_keys[0]
+        if key not in self.durations and len(self.durations) >= GROUPS_REMEMBERED_MAX:
+            return
+        self.durations.setdefault(key, Durations()).observe(self.clock.now() - before.current.created_at)
+
+    def _tell(self, happenings: Sequence[Happening]) -> None:
+        for happening in happenings:
+            job = happening.job
+            self.log.debug(
+                happening.type, name=job.identity.name, phase=job.phase, reason=job.reason, attempt=job.attempt
+            )
+
+    # Turns
+
+    async def turn_of(self, job: Job) -> int:
+        """The place of a newly waiting job among the groups of its priority."""
+        if len(self._last_turns) > GROUPS_REMEMBERED_MAX:
+            await self._rebuild_turns()
+        key = (job.wishes.priority, job.wishes.group)
+        turn = self.turns.tag(job.wishes.priority, self._last_turns.get(key))
+        self._last_turns[key] = turn
+        return turn
+
+    # Calls
+
+    async def pace(self, use: str) -> bool:
+        """Wait for the rate of `use`; False where the desk drains before its turn comes."""
+        delay = self.limiters[use].reserve(self.clock.monotonic())
+        if delay > 0:
+            with anyio.move_on_after(delay):
+                await self.drain.wait()
+        return not self.draining
+
+    async def call(
+        self,
+        use: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        service: str | None = None,
+        paced: bool = False,
+    ) -> Reply:
+        """Wait for the rate of `use` unless that is done, call, and learn from what comes back.
+
+        Raises:
+            AwsError: of the call; `NoAnswerError`, definite, where the desk drains before the call's turn comes.
+        """
+        if not paced and not await self.pace(use):
+            raise NoAnswerError("the daemon is stopping", definite=True)
+        limiter = self.limiters[use]
+        sent_at = self.clock.monotonic()
+        self.counts[use].calls += 1
+        try:
+            reply = await self.clients.call(service or self.kind.service, operation, parameters)
+        except ThrottledError:
+            self._throttled(use, sent_at)
+            raise
+        except ScopeUnavailableError as error:
+            self.counts[use].errors += 1
+            await self._lost_scope(error.message)
+            raise
+        except AwsError:
+            self.counts[use].errors += 1
+            limiter.succeeded(self.clock.monotonic(), sent_at)
+            raise
+        limiter.succeeded(self.clock.monotonic(), sent_at)
+        if self.unavailable:
+            self._found_scope()
+        return reply
+
+    def _throttled(self, use: str, sent_at: float) -> None:
+        now = self.clock.monotonic()
+        self.counts[use].throttles += 1
+        if self.limiters[use].throttled(sent_at, now):
+            self.log.warning("AWS throttles", operation=use, rate=round(self.limiters[use].present_rate(now), 3))
+
+    async def tell_throttle(self, use: str) -> None:
+        """Say once in a while, as an event, that AWS throttles."""
+        now = self.clock.monotonic()
+        if now - self._throttle_told_at < THROTTLE_EVENT_S:
+            return
+        self._throttle_told_at = now
+        rate = round(self.limiters[use].present_rate(now), 4)
+        await self.say("throttled", {"operation": use, "rate": rate})
+
+    async def _lost_scope(self, message: str) -> None:
+        now = self.clock.monotonic()
+        first = not self.unavailable
+        self.unavailable = message
+        self._unavailable_until = now + UNAVAILABLE_RETRY_S
+        if first:
+            self.log.error("the scope is unavailable: no creates until AWS accepts the credentials", error=message)
+            await self.say("scope_unavailable", {"message": message})
+
+    def _found_scope(self) -> None:
+        self.unavailable = ""
+        self.log.info("the scope is available again")
+        self.wake.dispatch.set()
+
+    def rest_s(self) -> float:
+        """How long an unavailable scope is left alone; 0 when a call may be tried."""
+        return max(0.0, self._unavailable_until - self.clock.monotonic()) if self.unavailable else 0.0
+
+    # Events of the lane itself
+
+    async def say(self, name: str, data: Mapping[str, Any]) -> None:
+        """Commit an event of the lane's own stream; the store being unavailable costs the event, not the caller."""
+        try:
+            async with self._lock:
+                await self._commit((), events=(self.lane_event(name, data),))
+        except StoreUnavailableError as error:
+            self.log.warning("an event of the lane was not written", event=name, error=str(error))
+
+    def lane_event(self, name: str, data: Mapping[str, Any]) -> Event:
+        """The next event of the lane's stream; to be committed under the lock."""
+        return Event(
+            type=f"ferryman.lane.{name}",
+            stream=self.lane,
+            sequence=self.record.stream_sequence + 1,
+            subject=self.lane,
+            time=self.clock.now(),
+            data={"lane": self.lane, **data},
+        )
+
+    # Showing
+
+    def status(self) -> LaneStatus:
+        now = self.clock.monotonic()
+        keys = {*self.queue_keys, *self.slots.keys()} or {ALL_JOBS}
+        parked = self.slots.parked()
+        return LaneStatus(
+            lane=self.lane,
+            paused=self.paused,
+            pause_reason=self.record.pause_reason,
+            unavailable=self.unavailable,
+            rates={
+                operation: RateStatus(
+                    rate=limiter.present_rate(now),
+                    ceiling=getattr(self.limits, operation).rate,
+                    calls=self.counts[operation].calls,
+                    throttles=self.counts[operation].throttles,
+                    errors=self.counts[operation].errors,
+                )
+                for operation, limiter in self.limiters.items()
+            },
+            slots={
+                key: SlotStatus(
+                    used=self.slots.used(key),
+                    ours=self.slots.ours(key),
+                    ceiling=self.slots.ceiling(key),
+                    configured=self._configured_slots(key),
+                    parked=key in parked,
+                )
+                for key in keys
+            },
+            median_s={
+                key: median for key, durations in self.durations.items() if (median := durations.median()) is not None
+            },
+            last_complete_pass_at=self.last_complete_pass_at,
+            passes=self.passes,
+            create_delay_s=self.limiters["create"].delay(now),
+        )
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+async def wait_for_store(desk: Desk, action: Callable[[], Awaitable[bool]]) -> bool:
+    """Run an action that reads or writes the store; when the store is away, wait a little and say False."""
+    try:
+        return await action()
+    except StoreUnavailableError as error:
+        desk.log.warning("the store is unavailable; trying again", error=str(error))
+        await desk.clock.sleep(STORE_RETRY_S)
+        return False

@@ -1,0 +1,324 @@
+"""Jobs -> AWS: paces, chooses, creates, records.
+
+Invariant: no request leaves before its intent is committed, and every outcome is committed before its job can be sent
+again. The chooser commits intents in small batches a moment ahead of the senders; each sender waits for the rate, sends
+one request, and hands the outcome to the recorder, which commits many at once.
+
+What to do about an unknown outcome is `resolve`'s business; what an outcome means for a job is decided in
+`transitions.creating`.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from controller.desk import BATCH, DAY_S, Desk, wait_for_store
+from controller.errors import (
+    AwsError,
+    DeniedError,
+    MissingError,
+    NoAnswerError,
+    QuotaFullError,
+    RefusedError,
+    ThrottledError,
+)
+from controller.model import Attempt, Job, Observation, Phase, Todo
+from controller.transitions.creating import adopt, intend, made, name_taken, refused, withdraw
+from controller.transitions.step import Step
+
+AHEAD_S: Final = 0.1
+"""How far ahead of their sending intents are committed: longer than a commit takes, shorter than anyone notices."""
+KEYS_AT_ONCE: Final = 64
+IDLE_S: Final = 60.0
+CREATED_AT_LEAST_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request and what became of it: a remote id, an observation, or an error."""
+
+    job: int
+    token: str
+    remote_id: str | None = None
+    observation: Observation | None = None
+    differs: tuple[str, ...] = ()
+    error: AwsError | None = None
+    withdrawn: bool = False
+
+
+class Dispatcher:
+    """Creates the jobs of one lane."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._orphans: dict[int, str] = {}
+        self._pool = desk.settings.aws.pool
+
+    async def run(self) -> None:
+        """Run until cancelled, or until the desk drains and everything in flight is recorded."""
+        intents, to_send = anyio.create_memory_object_stream[Job](self._pool)
+        outcomes, to_record = anyio.create_memory_object_stream[Sent](4 * self._pool)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._record_all, to_record)
+            async with outcomes, anyio.create_task_group() as senders:
+                for _ in range(self._pool):
+                    senders.start_soon(self._send_all, to_send.clone(), outcomes.clone())
+                to_send.close()
+                async with intents:
+                    await self._choose_all(intents)
+
+    # Choosing
+
+    async def _choose_all(self, intents: MemoryObjectSendStream[Job]) -> None:
+        desk = self._desk
+        while not desk.draining:
+            wait_s = self._wait_s()
+            if wait_s > 0:
+                await desk.wake.dispatch.wait(wait_s)
+                continue
+            chosen: list[Job] = []
+
+            async def choose() -> bool:
+                chosen.extend(await self._choose())  # noqa: B023 - called at once
+                return True
+
+            if await wait_for_store(desk, choose) and not chosen:
+                await desk.wake.dispatch.wait(IDLE_S)
+            for job in chosen:
+                await intents.send(job)
+
+    def _wait_s(self) -> float:
+        """How long until choosing makes sense; 0: now."""
+        desk = self._desk
+        if desk.paused or not desk.queue_keys or not desk.slots_known:
+            return IDLE_S
+        if (rest := desk.rest_s()) > 0:
+            return rest
+        if len(desk.in_flight) >= 2 * self._pool or (desk.unavailable and desk.in_flight):
+            return IDLE_S
+        delay = desk.limiters["create"].delay(desk.clock.monotonic())
+        return delay if delay > AHEAD_S else 0.0
+
+    def _room(self) -> int:
+        """How many intents to commit now, slots aside."""
+        desk = self._desk
+        if desk.unavailable:
+            return 1
+        rate = desk.limiters["create"].present_rate(desk.clock.monotonic())
+        room = min(2 * self._pool - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
+        allowed = desk.spend.allowed(self._day())
+        return room if allowed is None else min(room, allowed)
+
+    def _day(self) -> int:
+        return int(self._desk.aws_now() // DAY_S)
+
+    async def _choose(self) -> Sequence[Job]:
+        """Commit the intents that go next; they are in flight from then on."""
+        desk = self._desk
+        room = self._room()
+        if room <= 0:
+            await self._spent()
+            return ()
+        async with desk.lock():
+            heads = await self._heads(room)
+            if not heads:
+                return ()
+            now = desk.aws_now()
+            decided: list[tuple[Job | None, Step]] = [(job, self._intend(job, now)) for job in heads]
+            if desk.has_orphans:
+                await self._look_for_orphans([step.job for _, step in decided])
+            desk.in_flight.update({step.job.id: step.job for _, step in decided})
+            try:
+                await desk.commit_locked(decided)
+            except BaseException:
+                for job in heads:
+                    desk.in_flight.pop(job.id, None)
+                raise
+            for job in heads:
+                desk.turns.served(job.wishes.priority, job.turn)
+            if desk.spend.creates_per_day is not None:
+                desk.spend = desk.spend.counted(self._day(), len(decided))
+            return [step.job for _, step in decided]
+
+    def _intend(self, job: Job, now: float) -> Step:
+        kind = self._desk.kind
+        prefix = str((job.spec or {}).get(kind.name_member or "") or job.identity.name)
+        return intend(job, prefix, kind.name_length_max, now)
+
+    async def _heads(self, room: int) -> Sequence[Job]:
+        """The jobs that go next, by priority, turn and age, each with its slots."""
+        desk = self._desk
+        now = desk.clock.monotonic()
+        for key in desk.slots.probe_due(now):
+            desk.slots.probe(key, now, desk.random.random())
+        heads: list[tuple[int, int, int, Job]] = []
+        for key in list(desk.queue_keys)[:KEYS_AT_ONCE]:
+            free = min(room, desk.slots.free((key,)))
+            # Keys take turns to be looked at, where there are more of them than are looked at together.
+            desk.queue_keys[key] = desk.queue_keys.pop(key)
+            if free <= 0:
+                continue
+            jobs = await desk.store.queue_heads(desk.lane, key, free)
+            if not jobs:
+                del desk.queue_keys[key]
+            heads.extend((-job.wishes.priority, job.turn, job.id, job) for job in jobs)
+        taken: dict[str, int] = {}
+        chosen: list[Job] = []
+        heapq.heapify(heads)
+        while heads and len(chosen) < room:
+            job = heapq.heappop(heads)[-1]
+            if all(desk.slots.free((key,)) > taken.get(key, 0) for key in job.quota_keys):
+                chosen.append(job)
+                for key in job.quota_keys:
+                    taken[key] = taken.get(key, 0) + 1
+        return chosen
+
+    async def _look_for_orphans(self, jobs: Sequence[Job]) -> None:
+        names = {job.current.remote_name: job.id for job in jobs if job.current is not None}
+        for name, remote_id in (await self._desk.store.orphans(self._desk.lane, list(names))).items():
+            self._orphans[names[name]] = remote_id
+
+    async def _spent(self) -> None:
+        desk = self._desk
+        limit = desk.spend.creates_per_day
+        if limit is None or desk.paused:
+            return
+        reason = f"the {limit} creates of this day are spent"
+        async with desk.lock():
+            event = desk.lane_event("paused", {"reason": reason})
+            await desk.commit_locked((), events=(event,), paused=True, pause_reason=reason)
+
+    # Sending
+
+    async def _send_all(self, intents: MemoryObjectReceiveStream[Job], outcomes: MemoryObjectSendStream[Sent]) -> None:
+        async with intents, outcomes:
+            async for job in intents:
+                paced = await self._desk.pace("create")
+                with anyio.CancelScope(shield=True):  # an outcome must reach the recorder; calls have deadlines
+                    await outcomes.send(await self._send(job, paced=paced))
+
+    async def _send(self, job: Job, *, paced: bool) -> Sent:
+        attempt = _attempt(job)
+        if not paced or self._desk.paused:
+            return Sent(job.id, attempt.token, withdrawn=True)
+        try:
+            orphan = self._orphans.pop(job.id, None)
+            if orphan is not None:
+                return await self._take_over(job, attempt, orphan)
+            return await self._create(job, attempt)
+        except AwsError as error:
+            return Sent(job.id, attempt.token, error=error)
+
+    async def _create(self, job: Job, attempt: Attempt) -> Sent:
+        desk, kind = self._desk, self._desk.kind
+        request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
+        reply = await desk.call("create", kind.create, request, paced=True)
+        remote_id = reply.body.get(kind.created_id)
+        if not isinstance(remote_id, str) or not remote_id:
+            raise NoAnswerError(f"an answer without {kind.created_id}", definite=False)
+        return Sent(job.id, attempt.token, remote_id=remote_id)
+
+    async def _take_over(self, job: Job, attempt: Attempt, remote_id: str) -> Sent:
+        """An earlier store created this attempt already: look at it instead."""
+        desk, kind = self._desk, self._desk.kind
+        reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+        observation = kind.observe_detail(reply.body, remote_id)
+        body = reply.body.get(kind.detail, {}) if kind.detail else reply.body
+        if observation is None:
+            raise NoAnswerError("an answer without a status", definite=False)
+        return Sent(job.id, attempt.token, observation=observation, differs=kind.differs(job.spec or {}, body))
+
+    # Recording
+
+    async def _record_all(self, outcomes: MemoryObjectReceiveStream[Sent]) -> None:
+        async with outcomes:
+            async for first in outcomes:
+                batch = [first]
+                while len(batch) < BATCH:
+                    try:
+                        batch.append(outcomes.receive_nowait())
+                    except (anyio.WouldBlock, anyio.EndOfStream):
+                        break
+                with anyio.CancelScope(shield=True):
+                    await self.record(batch)
+
+    async def record(self, batch: Sequence[Sent]) -> None:
+        """Commit outcomes, then let limits and slots learn from them."""
+        desk = self._desk
+        refused_keys = self._learn_before(batch)
+        await desk.apply([(sent.job, partial(self._outcome, sent=sent)) for sent in batch])
+        for sent in batch:
+            desk.in_flight.pop(sent.job, None)
+        desk.wake.dispatch.set()
+        for name, data in refused_keys:
+            await desk.say(name, data)
+        if any(isinstance(sent.error, ThrottledError) for sent in batch):
+            await desk.tell_throttle("create")
+
+    def _learn_before(self, batch: Sequence[Sent]) -> Sequence[tuple[str, dict[str, object]]]:
+        """A refusal parks its key before the job's return to the queue could wake it."""
+        desk = self._desk
+        told: list[tuple[str, dict[str, object]]] = []
+        for sent in batch:
+            job = desk.in_flight.get(sent.job)
+            if job is None:
+                continue
+            keys = job.quota_keys
+            if isinstance(sent.error, QuotaFullError) and not _attempt(job).unknown:
+                was_parked = keys[0] in desk.slots.parked()
+                changed = desk.slots.refused(keys, desk.clock.monotonic(), job=sent.job, jitter=desk.random.random())
+                facts: dict[str, object] = {"key": keys[0], "ceiling": desk.slots.ceiling(keys[0])}
+                if not was_parked:
+                    told.append(("quota_full", facts))
+                if changed:
+                    told.append(("quota_learned", facts))
+            elif sent.remote_id is not None and desk.slots.admitted(keys):
+                told.append(("quota_learned", {"key": keys[0], "ceiling": desk.slots.ceiling(keys[0])}))
+        return told
+
+    def _outcome(self, job: Job, sent: Sent) -> Step | None:
+        desk = self._desk
+        context = desk.context()
+        attempt = job.current
+        if attempt is None or attempt.token != sent.token or job.phase is not Phase.CREATING:
+            return None
+        if sent.withdrawn:
+            return withdraw(job, context) if not attempt.unknown else Step(job).change(todo=Todo.RESOLVE)
+        if sent.remote_id is not None:
+            return made(job, sent.remote_id, context, self.first_get_at(job))
+        if sent.observation is not None:
+            if sent.differs:
+                members = ", ".join(sent.differs)
+                return name_taken(job, f"a remote job of this name exists, with another {members}", context)
+            return adopt(Step(job), sent.observation, context, next_get_at=self.first_get_at(job))
+        error = sent.error or NoAnswerError("no outcome", definite=False)
+        return refused(job, error, context, desk.create_policy, self._backoff_s(job, error))
+
+    def _backoff_s(self, job: Job, error: AwsError) -> float:
+        attempt = _attempt(job)
+        if isinstance(error, DeniedError | MissingError | RefusedError):
+            return self._desk.backoff(job.refusals, base_s=10, ceiling_s=240)
+        return self._desk.backoff(max(job.refusals, attempt.resolve_tries))
+
+    def first_get_at(self, job: Job) -> float | None:
+        """When a kind without List is read first: half of what such a job takes."""
+        desk = self._desk
+        if desk.kind.can_list:
+            return None
+        durations = desk.durations.get(job.quota_keys[0])
+        expected = durations.median() if durations else None
+        interval = desk.settings.reconcile.interval
+        return desk.clock.now() + max(
+            CREATED_AT_LEAST_S, min(interval, expected / 2 if expected is not None else interval / 4)
+        )
+
+
+def _attempt(job: Job) -> Attempt:
+    if job.current is None:
+        raise AssertionError(f"{job.identity}: {job.phase} without an attempt")
+    return job.current

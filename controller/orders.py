@@ -1,0 +1,227 @@
+"""Inbox -> jobs: applies documents and commands to the jobs of one lane, in the order of their arrival.
+
+Invariant: an entry is consumed in the same commit as what it changed, so that it is applied once; a sender who waits
+hears the verdict after that commit, never before. What a document changes is decided in `transitions.wanting`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from controller.desk import BATCH, Desk, wait_for_store
+from controller.documents import from_json
+from controller.errors import AwsError
+from controller.events import Event
+from controller.model import Identity, Job, Observation, Phase, Stub, Todo
+from controller.store import DeadLetter, Entry, EntryType
+from controller.transitions.step import Step
+from controller.transitions.wanting import (
+    Answer,
+    Resolution,
+    Verdict,
+    apply_document,
+    command_delete,
+    command_resolve,
+    command_retry,
+    command_stop,
+)
+
+IDLE_S: Final = 60.0
+
+
+class Orders:
+    """The inbox of one lane."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def run(self) -> None:
+        """Apply what arrives until the desk drains; whatever is left then waits in the store."""
+        desk = self._desk
+        while not desk.draining:
+            applied = 0
+
+            async def step() -> bool:
+                nonlocal applied
+                entries = await desk.store.inbox(desk.lane, BATCH)
+                applied = len(entries)
+                if entries:
+                    await self._apply(entries)
+                return True
+
+            if await wait_for_store(desk, step) and not applied:
+                await desk.wake.inbox.wait(IDLE_S)
+
+    async def _apply(self, entries: Sequence[Entry]) -> None:
+        desk = self._desk
+        shown = await self._look_up_resolutions(entries)
+        async with desk.lock():
+            batch = _Batch(desk, await self._known(entries), shown)
+            for entry in entries:
+                batch.add(entry, await self._turned(batch.judge(entry), batch.known(entry.name)))
+            await desk.commit_locked(
+                batch.decided(),
+                consumed=[entry.id for entry in entries],
+                events=batch.events,
+                dead_letters=batch.dead_letters,
+                paused=batch.paused,
+                pause_reason=batch.pause_reason,
+            )
+        for entry_id, verdict, uid in batch.verdicts:
+            desk.announce(entry_id, verdict.answer, verdict.message, uid)
+        if batch.paused is False:
+            desk.wake.dispatch.set()
+
+    async def _known(self, entries: Sequence[Entry]) -> Mapping[str, Job | Stub]:
+        desk = self._desk
+        known = dict(await desk.store.jobs_named(desk.lane, list({entry.name for entry in entries if entry.name})))
+        for name, record in known.items():
+            if isinstance(record, Job) and record.id in desk.in_flight:
+                known[name] = desk.in_flight[record.id]
+        return known
+
+    async def _turned(self, verdict: Verdict, known: Job | Stub | None) -> Verdict:
+        """Give a job that begins to wait, or to wait elsewhere, its place among the groups."""
+        step = verdict.step
+        if step is not None and isinstance(known, Job) and _same_place(known, step.job):
+            return verdict
+        if step is None or step.job.phase is not Phase.PENDING or step.job.attempt:
+            return verdict
+        if step.job.todo not in {Todo.CREATE, Todo.DELAY}:
+            return verdict
+        return replace(verdict, step=step.change(turn=await self._desk.turn_of(step.job)))
+
+    async def _look_up_resolutions(self, entries: Sequence[Entry]) -> Mapping[int, Observation | str]:
+        """For `resolve --remote-id`: the remote job as AWS shows it now, or why it cannot be shown."""
+        desk, kind = self._desk, self._desk.kind
+        shown: dict[int, Observation | str] = {}
+        for entry in entries:
+            remote_id = _arguments(entry).get("remoteId") if entry.type is EntryType.RESOLVE else None
+            if not isinstance(remote_id, str):
+                continue
+            try:
+                reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+            except AwsError as error:
+                shown[entry.id] = f"AWS does not show {remote_id}: {error.message}"
+                continue
+            observation = kind.observe_detail(reply.body, remote_id)
+            shown[entry.id] = observation or f"AWS shows no status of {remote_id}"
+        return shown
+
+
+class _Batch:
+    """Entries of one commit; a later entry sees what an earlier one did."""
+
+    def __init__(self, desk: Desk, known: Mapping[str, Job | Stub], shown: Mapping[int, Observation | str]) -> None:
+        self._desk = desk
+        self._before = known
+        self._now: dict[str, Job | Stub] = dict(known)
+        self._steps: dict[str, Step] = {}
+        self._shown = shown
+        self.verdicts: list[tuple[int, Verdict, str | None]] = []
+        self.events: list[Event] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.paused: bool | None = None
+        self.pause_reason = ""
+
+    def decided(self) -> list[tuple[Job | None, Step]]:
+        decided: list[tuple[Job | None, Step]] = []
+        for name, step in self._steps.items():
+            before = self._before.get(name)
+            decided.append((before if isinstance(before, Job) else None, step))
+        return decided
+
+    def known(self, name: str) -> Job | Stub | None:
+        """The job as the entries so far have left it."""
+        return self._now.get(name)
+
+    def judge(self, entry: Entry) -> Verdict:
+        desk = self._desk
+        known = self._now.get(entry.name)
+        if entry.type is EntryType.DOCUMENT:
+            return apply_document(known, from_json(orjson.loads(entry.body)), desk.context())
+        if entry.type in {EntryType.PAUSE, EntryType.RESUME}:
+            return self._pause(entry)
+        if not isinstance(known, Job):
+            gone = "it has ended and was pruned" if isinstance(known, Stub) else "no such job"
+            return Verdict(Answer.REJECTED, gone)
+        return self._command(entry, known)
+
+    def _command(self, entry: Entry, job: Job) -> Verdict:
+        context = self._desk.context()
+        if entry.type is EntryType.STOP:
+            return command_stop(job, context)
+        if entry.type is EntryType.DELETE:
+            return command_delete(job, context)
+        if entry.type is EntryType.RETRY:
+            return command_retry(job, context)
+        arguments = _arguments(entry)
+        observation = self._shown.get(entry.id)
+        if isinstance(observation, str):
+            return Verdict(Answer.REJECTED, observation)
+        resolution = Resolution(
+            observation=observation, retry=arguments.get("retry") is True, fail=arguments.get("fail") is True
+        )
+        if [resolution.observation is not None, resolution.retry, resolution.fail].count(True) != 1:
+            return Verdict(Answer.REJECTED, "say exactly one of remoteId, retry and fail")
+        return command_resolve(job, resolution, context)
+
+    def _pause(self, entry: Entry) -> Verdict:
+        pause = entry.type is EntryType.PAUSE
+        paused_now = self._desk.paused if self.paused is None else self.paused
+        if pause == paused_now:
+            return Verdict(Answer.UNCHANGED, "paused already" if pause else "not paused")
+        reason = str(_arguments(entry).get("reason") or "by command")[:500]
+        self.paused, self.pause_reason = pause, reason if pause else ""
+        event = self._desk.lane_event("paused" if pause else "resumed", {"reason": reason})
+        self.events.append(replace(event, sequence=event.sequence + len(self.events)))
+        return Verdict(Answer.ACCEPTED, "paused" if pause else "resumed")
+
+    def add(self, entry: Entry, verdict: Verdict) -> None:
+        """Keep a verdict, and what it changes for the entries after it."""
+        known = self._now.get(entry.name)
+        step = verdict.step
+        if verdict.answer is Answer.REJECTED and entry.type is EntryType.DOCUMENT and isinstance(known, Job):
+            step = self._reject(entry, verdict, known)
+        elif verdict.answer is Answer.REJECTED and entry.type is EntryType.DOCUMENT:
+            self._dead_letter(entry, verdict)
+        uid = known.uid if known is not None else None
+        if step is not None:
+            uid = step.job.uid
+            earlier = self._steps.get(entry.name)
+            happenings = (*earlier.happenings, *step.happenings) if earlier else step.happenings
+            self._steps[entry.name] = Step(step.job, happenings)
+            self._now[entry.name] = step.job
+        self.verdicts.append((entry.id, verdict, uid))
+
+    def _reject(self, entry: Entry, verdict: Verdict, job: Job) -> Step:
+        """A refused document leaves its job alone, with an event of the job's own stream."""
+        self._dead_letter(entry, verdict)
+        return Step(job).refuse_document(
+            {"source": entry.source, "reason": verdict.message, "problems": [verdict.message]}
+        )
+
+    def _dead_letter(self, entry: Entry, verdict: Verdict) -> None:
+        identity = Identity(self._desk.scope, self._desk.kind.name, entry.name)
+        self.dead_letters.append(
+            DeadLetter(
+                what="document",
+                source=entry.source,
+                subject=str(identity),
+                reason=verdict.message,
+                body=entry.body,
+                at=self._desk.clock.now(),
+            )
+        )
+
+
+def _same_place(before: Job, after: Job) -> bool:
+    was, now = before.wishes, after.wishes
+    return before.uid == after.uid and (was.priority, was.group) == (now.priority, now.group)
+
+
+def _arguments(entry: Entry) -> Mapping[str, Any]:
+    arguments = orjson.loads(entry.body) if entry.body else {}
+    return arguments if isinstance(arguments, Mapping) else {}

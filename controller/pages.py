@@ -1,0 +1,63 @@
+"""Paging through List: one complete scan, or an error; never a short scan that looks complete.
+
+Invariant: when the iteration ends without an error, every page was read, each page token was new, and nothing was cut
+off. A window ends early only where the pages are newest first and one lies wholly before it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from controller.desk import Desk
+from controller.model import Observation
+
+PAGES_MAX: Final = 100_000
+
+Page = Sequence[tuple[Observation, Mapping[str, Any]]]
+
+
+class PageError(Exception):
+    """The pages make no sense: a repeated token, or an answer without items. The scan is worth nothing."""
+
+
+async def pages(desk: Desk, *, after: float | None = None, status: str | None = None) -> AsyncIterator[Page]:
+    """List the lane's remote jobs, whoever's they are.
+
+    Args:
+        desk: the lane.
+        after: seconds since the epoch, AWS's clock; only jobs submitted later need be shown.
+        status: only jobs of this status; for kinds that can filter so.
+
+    Raises:
+        AwsError: a page could not be read.
+        PageError: a page cannot be believed.
+    """
+    listing = desk.kind.listing
+    if listing is None:
+        raise AssertionError(f"{desk.kind.name} has no List")
+    request: dict[str, Any] = {"maxResults": listing.page_size_max, **listing.newest_first}
+    if status is not None and listing.status_filter is not None:
+        request[listing.status_filter] = status
+    if after is not None and listing.submitted_after is not None:
+        request[listing.submitted_after] = datetime.fromtimestamp(after, UTC)
+    tokens: set[str] = set()
+    for _ in range(PAGES_MAX):
+        reply = await desk.call("list", listing.operation, request)
+        items = reply.body.get(listing.items, [])
+        if not isinstance(items, list):
+            raise PageError(f"{listing.operation} answered without {listing.items}")
+        page = [(observation, item) for item in items if (observation := desk.kind.observe_summary(item)) is not None]
+        yield page
+        token = reply.body.get("nextToken")
+        if not token or (after is not None and listing.newest_first and _wholly_before(page, after)):
+            return
+        if token in tokens:
+            raise PageError(f"{listing.operation} repeated a page token")
+        tokens.add(token)
+        request["nextToken"] = token
+    raise PageError(f"{listing.operation} did not end after {PAGES_MAX} pages")
+
+
+def _wholly_before(page: Page, after: float) -> bool:
+    times = [observation.submitted_at for observation, _ in page]
+    return bool(times) and all(time is not None and time < after for time in times)

@@ -1,0 +1,184 @@
+"""Unknown creates: learns what became of them.
+
+Invariant: an unknown create is sent again only with its own token or unique name, and only while that is trusted or
+after two complete scans have shown that it is absent; what is found is adopted only where name or token and parameters
+agree. What the answers mean is decided in `transitions.creating`.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import anyio
+
+from controller.desk import Desk, Rule
+from controller.dispatch import Dispatcher, Sent
+from controller.errors import AwsError, NoAnswerError
+from controller.kinds.kind import MARKER_TAG, Kind
+from controller.model import Attempt, Job, Observation, Phase, Todo
+from controller.pages import PageError, pages
+from controller.transitions.creating import (
+    Resolving,
+    adopt,
+    name_taken,
+    not_in_list,
+    not_tagged,
+    resolving,
+    sending_again,
+)
+from controller.transitions.step import Step
+
+WINDOW_SLACK_S: Final = 3600.0
+TAGGING: Final = "resourcegroupstaggingapi"
+
+
+class Resolver:
+    """Handles the jobs of one lane whose `todo` is resolve."""
+
+    def __init__(self, desk: Desk, dispatcher: Dispatcher) -> None:
+        self._desk = desk
+        self._dispatcher = dispatcher
+
+    async def handle(self, jobs: Sequence[Job]) -> None:
+        """Take one step for each job; every one of them ends with another `todo`, or a later due time."""
+        chosen: dict[Resolving, list[Job]] = {way: [] for way in Resolving}
+        for job in jobs:
+            chosen[self._way(job)].append(job)
+        async with anyio.create_task_group() as tasks:
+            for job in chosen[Resolving.SEND_AGAIN]:
+                tasks.start_soon(self._send_again, job)
+            for job in chosen[Resolving.SEARCH_TAG]:
+                tasks.start_soon(self._search_tag, job)
+            if chosen[Resolving.SEARCH_LIST]:
+                tasks.start_soon(self._search_list, chosen[Resolving.SEARCH_LIST])
+
+    def _way(self, job: Job) -> Resolving:
+        desk = self._desk
+        return resolving(job, desk.kind, desk.kind.token_member is not None, desk.create_policy, desk.aws_now())
+
+    async def _send_again(self, job: Job) -> None:
+        """The same request once more; its outcome takes the way of every create."""
+        desk, kind = self._desk, self._desk.kind
+        attempt = _attempt(job)
+        if not await desk.pace("create"):
+            return
+        now = desk.aws_now()
+        async with desk.lock():
+            current = (await desk.load([job.id])).get(job.id)
+            if current is None or not _still_unknown(current, attempt):
+                return
+            desk.in_flight[job.id] = current
+            try:
+                await desk.commit_locked([(current, sending_again(current, now))])
+            except BaseException:
+                del desk.in_flight[job.id]
+                raise
+        request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
+        try:
+            reply = await desk.call("create", kind.create, request, paced=True)
+            remote_id = reply.body.get(kind.created_id)
+            error = None if isinstance(remote_id, str) and remote_id else NoAnswerError("no id", definite=False)
+            sent = Sent(job.id, attempt.token, remote_id=None if error else remote_id, error=error)
+        except AwsError as raised:
+            sent = Sent(job.id, attempt.token, error=raised)
+        await self._dispatcher.record([sent])
+
+    # Search by List
+
+    async def _search_list(self, jobs: Sequence[Job]) -> None:
+        """One complete scan for all of them, newest first, back to before the oldest was sent."""
+        desk, kind = self._desk, self._desk.kind
+        began_at = desk.aws_now()
+        wanted = {_attempt(job).remote_name: job for job in jobs}
+        tokens = {_attempt(job).token: job for job in jobs}
+        oldest = min(_attempt(job).created_at for job in jobs) - WINDOW_SLACK_S
+        found: dict[int, tuple[Observation, Mapping[str, Any]]] = {}
+        try:
+            async for page in pages(desk, after=oldest):
+                for observation, body in page:
+                    job = _match(kind, observation, tokens, wanted)
+                    if job is not None:
+                        found[job.id] = (observation, body)
+        except (AwsError, PageError) as error:
+            at = desk.clock.now() + desk.backoff(3)
+            await desk.apply([(job.id, partial(_again, at=at, message=str(error))) for job in jobs])
+            return
+        await desk.apply([(job.id, self._found_or_not(job, found, began_at)) for job in jobs])
+
+    def _found_or_not(
+        self, job: Job, found: Mapping[int, tuple[Observation, Mapping[str, Any]]], began_at: float
+    ) -> Rule:
+        desk = self._desk
+        attempt = _attempt(job)
+
+        def rule(current: Job) -> Step | None:
+            if not _still_unknown(current, attempt):
+                return None
+            if job.id not in found:
+                return not_in_list(current, desk.context(), desk.create_policy, began_at)
+            observation, body = found[job.id]
+            differs = desk.kind.differs(current.spec or {}, body)
+            if differs:
+                text = f"a remote job of this name exists, with another {', '.join(differs)}"
+                return name_taken(current, text, desk.context())
+            return adopt(Step(current), observation, desk.context(), next_get_at=self._dispatcher.first_get_at(current))
+
+        return rule
+
+    # Search by tag
+
+    async def _search_tag(self, job: Job) -> None:
+        """Ask the tagging API for the mark that every request of such a kind carries."""
+        desk = self._desk
+        attempt = _attempt(job)
+        request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [attempt.token]}]}
+        try:
+            reply = await desk.call("list", "GetResources", request, service=TAGGING)
+        except AwsError as error:
+            desk.log.warning("cannot search by tag", name=job.identity.name, error=error.message)
+            remote_id = None
+        else:
+            remote_id = _tagged(reply.body, desk.kind.tag_resource_type or "")
+        await desk.apply([(job.id, partial(self._tagged_or_not, attempt=attempt, remote_id=remote_id))])
+
+    def _tagged_or_not(self, job: Job, *, attempt: Attempt, remote_id: str | None) -> Step | None:
+        desk = self._desk
+        if not _still_unknown(job, attempt):
+            return None
+        if remote_id is None:
+            tries = attempt.resolve_tries
+            return not_tagged(job, desk.context(), desk.create_policy, desk.backoff(tries, base_s=5))
+        seen = Observation(remote_id=remote_id, status="", standing=desk.kind.standing(""))
+        return adopt(Step(job), seen, desk.context(), next_get_at=desk.clock.now())
+
+
+def _attempt(job: Job) -> Attempt:
+    if job.current is None:
+        raise AssertionError(f"{job.identity}: {job.phase} without an attempt")
+    return job.current
+
+
+def _still_unknown(job: Job, attempt: Attempt) -> bool:
+    current = job.current
+    return job.phase is Phase.CREATING and current is not None and current.token == attempt.token
+
+
+def _again(job: Job, *, at: float, message: str) -> Step | None:
+    return Step(job).change(todo=Todo.RESOLVE, due_at=at, message=message) if job.phase is Phase.CREATING else None
+
+
+def _match(kind: Kind, observation: Observation, tokens: Mapping[str, Job], names: Mapping[str, Job]) -> Job | None:
+    """By token where List shows it, else by our name."""
+    if kind.members.token is not None:
+        return tokens.get(observation.token or "")
+    return names.get(observation.name or "")
+
+
+def _tagged(body: Mapping[str, Any], resource_type: str) -> str | None:
+    """The ARN that carries our mark, if it is of the kind's own type: a tag can be put on anything."""
+    family = f":{resource_type.partition(':')[2]}/"
+    resources = body.get("ResourceTagMappingList")
+    if not isinstance(resources, list):
+        return None
+    arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
+    return next((arn for arn in arns if isinstance(arn, str) and family in arn), None)

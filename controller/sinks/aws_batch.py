@@ -1,0 +1,120 @@
+"""Sinks that send a batch in one AWS call whose answer says what became of each entry.
+
+Invariant: an event is `Delivered` only where the answer names it so. A call that is refused because of what it carries
+is split until the event at fault is alone; a call that fails otherwise is tried again later, whole.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from controller.errors import AwsError, DeniedError, SettingsError
+from controller.kinds.aws import AwsClients, open_clients
+from controller.masking import mask_text
+from controller.seams import Clock, no_failpoint
+from controller.settings import AwsSettings, Scope
+from controller.sinks import EVENT_OVERHEAD, Delivered, Later, Outcome, Refused
+from controller.store import OutboxEvent
+
+KIB: Final = 1024
+EVENT_BYTES_MAX: Final = 1024 * KIB
+"""What EventBridge, SQS and, where the topic is set so, SNS take of one event: 1 MiB."""
+BATCH_BYTES: Final = 256 * KIB
+"""Packed into one call: what every queue and topic takes, whatever its own settings. A larger event goes alone."""
+_CONNECTIONS: Final = 2
+
+
+class AwsBatchSink(ABC):
+    """What the three have in common; the differences are pure."""
+
+    batch_max = 10
+    bytes_max = BATCH_BYTES
+    whole = False
+    service: str
+    operation: str
+    action: str
+    """The IAM action it needs."""
+    content_codes: frozenset[str]
+    """Error codes which say that what was sent is at fault, and will stay so."""
+
+    def __init__(self, name: str, clients: AwsClients) -> None:
+        self.name = name
+        self._clients = clients
+
+    @abstractmethod
+    def parameters(self, events: Sequence[OutboxEvent]) -> dict[str, Any]:
+        """Of the call that sends these events."""
+
+    @abstractmethod
+    def outcomes(self, answer: Mapping[str, Any], count: int) -> Sequence[Outcome]:
+        """One for each event sent, as the answer says."""
+
+    async def deliver(self, events: Sequence[OutboxEvent]) -> Sequence[Outcome]:
+        fitting = [event for event in events if _fits(event)]
+        outcomes = iter(await self._send(fitting) if fitting else ())
+        too_big = Refused(f"the event is larger than {EVENT_BYTES_MAX} bytes")
+        return [next(outcomes) if _fits(event) else too_big for event in events]
+
+    async def _send(self, events: Sequence[OutboxEvent]) -> list[Outcome]:
+        try:
+            reply = await self._clients.call(self.service, self.operation, self.parameters(events))
+        except AwsError as error:
+            if error.code not in self.content_codes:
+                return [Later(self._why(error), error.retry_after_s)] * len(events)
+            if len(events) == 1:
+                return [Refused(self._why(error))]
+            half = len(events) // 2
+            return [*await self._send(events[:half]), *await self._send(events[half:])]
+        return list(self.outcomes(reply.body, len(events)))
+
+    def judge(self, code: object, message: object) -> Outcome:
+        """The outcome of an entry that failed."""
+        reason = mask_text(f"{code}: {message}"[:500])
+        return Refused(reason) if code in self.content_codes else Later(reason)
+
+    def _why(self, error: AwsError) -> str:
+        hint = f" (grant {self.action})" if isinstance(error, DeniedError) else ""
+        return mask_text(f"{error.message}{hint}")
+
+
+def by_id(sink: AwsBatchSink, answer: Mapping[str, Any], count: int) -> list[Outcome]:
+    """Outcomes of an answer in the form of SQS and SNS: `Successful` and `Failed`, each entry with its `Id`."""
+    done = {entry.get("Id") for entry in entries_of(answer, "Successful")}
+    failed = {entry.get("Id"): entry for entry in entries_of(answer, "Failed")}
+    outcomes: list[Outcome] = []
+    for id_ in map(str, range(count)):
+        if id_ in done:
+            outcomes.append(Delivered())
+        elif id_ in failed:
+            outcomes.append(sink.judge(failed[id_].get("Code"), failed[id_].get("Message")))
+        else:
+            outcomes.append(Later("the answer does not mention the event"))
+    return outcomes
+
+
+def entries_of(answer: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
+    """The objects of a list in an answer; empty for anything else."""
+    value = answer.get(member)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _fits(event: OutboxEvent) -> bool:
+    return len(event.body) + EVENT_OVERHEAD <= EVENT_BYTES_MAX
+
+
+@asynccontextmanager
+async def open_sink_clients(
+    name: str, service: str, scope: Scope, *, timeout_s: float, clock: Clock
+) -> AsyncIterator[AwsClients]:
+    """The SDK's client of one sink.
+
+    Raises:
+        SettingsError: no Region is known, or the SDK's own configuration cannot be read.
+    """
+    settings = AwsSettings(timeout_s=timeout_s, pool=_CONNECTIONS)
+    async with open_clients(name, scope, settings, clock=clock, failpoint=no_failpoint) as clients:
+        if clients.region is None:
+            raise SettingsError(f"the sink {name} names no Region: set AWS_REGION")
+        await clients.open(service)
+        yield clients

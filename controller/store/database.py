@@ -1,0 +1,160 @@
+"""Connections to one database: one that writes, a few that read.
+
+Invariant: every connection is in autocommit mode as the library sees it, and transactions are begun and ended by
+statements of our own, so that BEGIN, SAVEPOINT and COMMIT mean what they say on both databases. A read is one
+statement, and so sees one state of the database.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import anyio
+from sqlalchemy import Executable
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from controller.errors import StoreUnavailableError
+from controller.store.faults import translate, translated
+from controller.store.sql import Statements
+
+T = TypeVar("T")
+
+READERS: Final = 3
+READ_TIMEOUT_S: Final = 60.0
+CLOSE_TIMEOUT_S: Final = 5.0
+IN_LIST_MAX: Final = 512
+_IN_LIST_SIZES: Final = (1, 8, 64, IN_LIST_MAX)
+
+
+class Backend(Protocol):
+    """What differs between the databases."""
+
+    @property
+    def shown(self) -> str:
+        """The store's name in messages."""
+
+    @property
+    def begin(self) -> str:
+        """The statement that begins a transaction which will write."""
+
+    def readers(self) -> AsyncEngine: ...
+
+    def writer(self) -> AsyncEngine: ...
+
+    async def prepare_writer(self, connection: AsyncConnection) -> None:
+        """Make sure that a new connection may write, alone.
+
+        Raises:
+            StoreUnavailableError: another session writes.
+            StoreError: this endpoint cannot write.
+        """
+
+    async def finish_writer(self, connection: AsyncConnection) -> None:
+        """Tidy up before the last connection closes."""
+
+
+class Transaction:
+    """What one unit of work may do: execute statements, within a transaction that is begun and ended elsewhere."""
+
+    __slots__ = ("_connection", "statements")
+
+    def __init__(self, connection: AsyncConnection, statements: Statements) -> None:
+        self._connection = connection
+        self.statements = statements
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return await self._connection.execute(statement, parameters)
+
+    async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute a compiled statement once for each row."""
+        if rows:
+            await self._connection.exec_driver_sql(text, list(rows))
+
+    async def command(self, text: str) -> None:
+        await self._connection.exec_driver_sql(text)
+
+
+class Database:
+    """The connections of an open store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.shown = backend.shown
+        self._readers = backend.readers()
+        self._writers = backend.writer()
+        self.statements = Statements(self._writers.dialect)
+
+    async def connect_writer(self) -> AsyncConnection:
+        """The connection that writes.
+
+        Raises:
+            StoreUnavailableError, StoreError: there is none to be had.
+        """
+        with translated(self.shown):
+            connection = await self._writers.connect()
+            try:
+                await self.backend.prepare_writer(connection)
+            except BaseException:
+                await self.drop(connection)
+                raise
+            return connection
+
+    async def drop(self, connection: AsyncConnection) -> None:
+        """Give up a connection that may be broken."""
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            try:
+                await connection.invalidate()
+                await connection.close()
+            except (DBAPIError, OSError) as error:
+                if translate(error, self.shown) is error:
+                    raise
+
+    async def read(self, statement: Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
+        """The rows of one statement.
+
+        A cancelled caller gets its answer first: reads are short, and a connection cut off in the middle of one would
+        have to be thrown away.
+
+        Raises:
+            StoreUnavailableError, StoreError: see `faults`.
+        """
+        with anyio.move_on_after(READ_TIMEOUT_S, shield=True), translated(self.shown):
+            for last in (False, True):
+                try:
+                    async with self._readers.connect() as connection:
+                        return cast(
+                            "Sequence[tuple[Any, ...]]", (await connection.execute(statement, parameters)).all()
+                        )
+                except DBAPIError as error:
+                    # The pool held a connection that the server has ended; all of those are gone now.
+                    if last or not error.connection_invalidated:
+                        raise
+        raise StoreUnavailableError(f"the store {self.shown} took too long to answer")
+
+    async def close(self, connection: AsyncConnection | None) -> None:
+        """End every connection, the writing one last."""
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            await self._readers.dispose()
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            if connection is not None:
+                await self._finish(connection)
+            await self._writers.dispose()
+
+    async def _finish(self, connection: AsyncConnection) -> None:
+        try:
+            await self.backend.finish_writer(connection)
+        except DBAPIError as error:
+            if translate(error, self.shown) is error:
+                raise
+        await self.drop(connection)
+
+
+def in_lists(values: Sequence[T]) -> list[list[T]]:
+    """Values in parts for `IN`, in few different sizes, so that few different statements are prepared."""
+    parts: list[list[T]] = []
+    for begin in range(0, len(values), IN_LIST_MAX):
+        part = list(values[begin : begin + IN_LIST_MAX])
+        size = next(size for size in _IN_LIST_SIZES if size >= len(part))
+        parts.append(part + [part[-1]] * (size - len(part)))
+    return parts

@@ -1,0 +1,64 @@
+"""The outbox: committed events in the order of their lanes, and how far each sink has come."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from controller.store import DeadLetter, OutboxEvent
+from controller.store.database import Database, Transaction
+from controller.store.lane_writes import insert_dead_letters
+from controller.store.schema import CURSORS, EVENTS, LANES
+from controller.store.writer import Writer
+
+_E: Final = EVENTS.c
+_LAST: Final = select(func.max(_E.seq)).where(_E.lane == LANES.c.lane).scalar_subquery()
+_LANES: Final = select(LANES.c.lane, _LAST)
+AFTER: Final = (select(*_E).where(_E.lane == bindparam("of_lane"), _E.seq > bindparam("after")).order_by(_E.seq)).limit(
+    bindparam("up_to")
+)
+_CURSORS: Final = select(CURSORS.c.lane, CURSORS.c.seq).where(CURSORS.c.sink == bindparam("of_sink"))
+_OF_SINK: Final = CURSORS.c.sink == bindparam("of_sink")
+_FORWARD: Final = (
+    update(CURSORS).where(_OF_SINK, CURSORS.c.lane == bindparam("of_lane")).values(seq=bindparam("new_seq"))
+)
+
+
+class SqlOutbox:
+    """Implements `Outbox`."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database = database
+        self._writer = writer
+
+    async def lanes_with_events(self) -> Mapping[str, int]:
+        return {lane: seq for lane, seq in await self._database.read(_LANES) if seq is not None}
+
+    async def events_after(self, lane: str, seq: int, limit: int) -> Sequence[OutboxEvent]:
+        rows = await self._database.read(AFTER, {"of_lane": lane, "after": seq, "up_to": limit})
+        return list(map(read_event, rows))
+
+    async def cursors(self, sink: str) -> Mapping[str, int]:
+        return dict(await self._database.read(_CURSORS, {"of_sink": sink}))
+
+    async def advance(self, sink: str, cursors: Mapping[str, int], dead_letters: Sequence[DeadLetter] = ()) -> None:
+        async def work(transaction: Transaction) -> None:
+            for lane, seq in cursors.items():
+                moved = await transaction.execute(_FORWARD, {"of_sink": sink, "of_lane": lane, "new_seq": seq})
+                if moved.rowcount == 0:
+                    await transaction.execute(insert(CURSORS).values(sink=sink, lane=lane, seq=seq))
+            await insert_dead_letters(transaction, dead_letters)
+
+        await self._writer.submit(work)
+
+    async def keep_sinks(self, sinks: Sequence[str]) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(delete(CURSORS).where(CURSORS.c.sink.not_in(list(sinks))))
+
+        await self._writer.submit(work)
+
+
+def read_event(row: Sequence[Any]) -> OutboxEvent:
+    """An event, of a row with the columns of `events`."""
+    lane, seq, id_, type_, subject, at, body = row
+    return OutboxEvent(lane=lane, seq=seq, id=id_, type=type_, subject=subject, at=at, body=body)

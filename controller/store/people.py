@@ -1,0 +1,185 @@
+"""What people look at: lists, counts and searches over all lanes, a page at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, select, text
+
+from controller.errors import NotFoundError
+from controller.model import Identity, Job, Phase, Stub
+from controller.store import DeadLetter, OutboxEvent, Selection
+from controller.store.database import Database, Transaction
+from controller.store.lane_reads import jobs_where, with_attempts
+from controller.store.outbox import AFTER, read_event
+from controller.store.rows import STUB_COLUMNS, read_jobs, read_phase, read_stub
+from controller.store.schema import DEAD_LETTERS, EVENTS, JOBS, LABELS, LANES, STUBS
+from controller.store.writer import Writer
+
+_J: Final = JOBS.c
+_E: Final = EVENTS.c
+_D: Final = DEAD_LETTERS.c
+_LANE: Final = _J.lane == bindparam("of_lane")
+_WAITING: Final = text("jobs.todo = 'create'")
+_JOB: Final = with_attempts(jobs_where(_LANE, _J.name == bindparam("of_name")), "id")
+_STUB: Final = select(*(STUBS.c[name] for name in STUB_COLUMNS)).where(
+    STUBS.c.lane == bindparam("of_lane"), STUBS.c.name == bindparam("of_name")
+)
+_COUNTS: Final = select(_J.lane, _J.phase, _J.reason, func.count()).group_by(_J.lane, _J.phase, _J.reason)
+_WAITING_COUNTS: Final = select(_J.lane, _J.quota_key, func.count()).where(_WAITING).group_by(_J.lane, _J.quota_key)
+_LANES: Final = select(LANES.c.lane).order_by(LANES.c.lane)
+_OF_SUBJECT: Final = _E.subject == bindparam("of_subject")
+_AFTER_OF_SUBJECT: Final = (
+    select(*_E)
+    .where(_OF_SUBJECT, _E.lane == bindparam("of_lane"), _E.seq > bindparam("after"))
+    .order_by(_E.seq)
+    .limit(bindparam("up_to"))
+)
+_LAST: Final = select(*_E).where(_OF_SUBJECT).order_by(_E.lane.desc(), _E.seq.desc()).limit(bindparam("up_to"))
+_LETTERS: Final = select(*_D).where(_D.id > bindparam("after")).order_by(_D.id).limit(bindparam("up_to"))
+
+
+def _ahead() -> Any:
+    """Jobs before a waiting one: three ranges of one index."""
+    priority: BindParameter[int] = bindparam("of_priority")
+    turn: BindParameter[int] = bindparam("of_turn")
+    id_: BindParameter[int] = bindparam("of_id")
+    ranges = (
+        _J.priority > priority,
+        and_(_J.priority == priority, _J.turn < turn),
+        and_(_J.priority == priority, _J.turn == turn, _J.id < id_),
+    )
+    counts = [select(func.count()).where(_LANE, _WAITING, condition).scalar_subquery() for condition in ranges]
+    return select(counts[0] + counts[1] + counts[2])
+
+
+_AHEAD: Final = _ahead()
+
+
+class PeopleReads:
+    """Implements `StoreReads`."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database = database
+        self._writer = writer
+
+    async def find_job(self, identity: Identity) -> Job | None:
+        rows = await self._database.read(_JOB, {"of_lane": identity.lane, "of_name": identity.name})
+        return next(iter(read_jobs(rows)), None)
+
+    async def find_stub(self, identity: Identity) -> Stub | None:
+        rows = await self._database.read(_STUB, {"of_lane": identity.lane, "of_name": identity.name})
+        return read_stub(rows[0]) if rows else None
+
+    async def list_jobs(self, selection: Selection, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
+        conditions = _conditions(selection)
+        if after is not None:
+            conditions.append(_J.id < _cursor(after))
+        chosen = jobs_where(*conditions).order_by(_J.id.desc()).limit(limit + 1)
+        jobs = read_jobs(await self._database.read(with_attempts(chosen, "-id")))
+        more = len(jobs) > limit
+        page = jobs[:limit]
+        return page, str(page[-1].id) if more and page else None
+
+    async def count_jobs(self, selection: Selection) -> int:
+        rows = await self._database.read(select(func.count()).select_from(JOBS).where(*_conditions(selection)))
+        return int(rows[0][0])
+
+    async def counts(self) -> Sequence[tuple[str, Phase, str | None, int]]:
+        rows = await self._database.read(_COUNTS)
+        return [(lane, read_phase(phase), reason, count) for lane, phase, reason, count in rows]
+
+    async def waiting_counts(self) -> Sequence[tuple[str, str, int]]:
+        rows = await self._database.read(_WAITING_COUNTS)
+        return [(lane, key, count) for lane, key, count in rows]
+
+    async def queue_position(self, job: Job) -> int:
+        parameters = {
+            "of_lane": job.identity.lane,
+            "of_priority": job.wishes.priority,
+            "of_turn": job.turn,
+            "of_id": job.id,
+        }
+        return int((await self._database.read(_AHEAD, parameters))[0][0])
+
+    async def list_events(
+        self, after: Mapping[str, int], subject: str | None, limit: int
+    ) -> tuple[Sequence[OutboxEvent], Mapping[str, int]]:
+        events: list[OutboxEvent] = []
+        cursor = dict(after)
+        for (lane,) in await self._database.read(_LANES):
+            if len(events) >= limit:
+                break
+            parameters = {"of_lane": lane, "after": after.get(lane, 0), "up_to": limit - len(events)}
+            if subject is None:
+                rows = await self._database.read(AFTER, parameters)
+            else:
+                rows = await self._database.read(_AFTER_OF_SUBJECT, {**parameters, "of_subject": subject})
+            if rows:
+                events.extend(map(read_event, rows))
+                cursor[lane] = events[-1].seq
+        return events, cursor
+
+    async def last_events(self, subject: str, limit: int) -> Sequence[OutboxEvent]:
+        rows = await self._database.read(_LAST, {"of_subject": subject, "up_to": limit})
+        return [read_event(row) for row in reversed(rows)]
+
+    async def list_dead_letters(self, after: int, limit: int) -> Sequence[DeadLetter]:
+        return list(map(_read_letter, await self._database.read(_LETTERS, {"after": after, "up_to": limit})))
+
+    async def count_dead_letters(self) -> int:
+        rows = await self._database.read(select(func.count()).select_from(DEAD_LETTERS))
+        return int(rows[0][0])
+
+    async def take_dead_letters(self, ids: Sequence[int]) -> Sequence[DeadLetter]:
+        if not ids:
+            return []
+
+        async def work(transaction: Transaction) -> list[DeadLetter]:
+            taken: list[DeadLetter] = []
+            for id_ in sorted(set(ids)):
+                rows = await transaction.execute(delete(DEAD_LETTERS).where(_D.id == id_).returning(*_D))
+                taken.extend(map(_read_letter, rows))
+            return taken
+
+        async def happened(transaction: Transaction, taken: list[DeadLetter]) -> bool:
+            if not taken:
+                return True
+            return (await transaction.execute(select(_D.id).where(_D.id == taken[0].id))).first() is None
+
+        return await self._writer.submit(work, happened)
+
+
+def _conditions(selection: Selection) -> list[Any]:
+    conditions: list[Any] = []
+    if selection.scope is not None and selection.kind is not None:
+        conditions.append(_J.lane == f"{selection.scope}/{selection.kind}")
+    elif selection.scope is not None:
+        conditions.append(_J.scope == selection.scope)
+    elif selection.kind is not None:
+        conditions.append(_J.kind == selection.kind)
+    if selection.name is not None:
+        conditions.append(_J.name == selection.name)
+    if selection.phases:
+        conditions.append(_J.phase.in_(sorted(phase.value for phase in selection.phases)))
+    if selection.reasons:
+        conditions.append(_J.reason.in_(sorted(map(str, selection.reasons))))
+    if selection.group is not None:
+        conditions.append(_J.group_name == selection.group)
+    if selection.text is not None:
+        conditions.append(_J.name.contains(selection.text, autoescape=True))
+    conditions.extend(
+        _J.id.in_(select(LABELS.c.job_id).where(LABELS.c.key == key, LABELS.c.value == value))
+        for key, value in selection.labels.items()
+    )
+    return conditions
+
+
+def _cursor(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):  # noqa: PLR2004 - more digits are no row number
+        raise NotFoundError(f"{text!r} is not the cursor of a page: use the `next` of the page before")
+    return int(text)
+
+
+def _read_letter(row: Sequence[Any]) -> DeadLetter:
+    id_, what, source, subject, reason, body, at = row
+    return DeadLetter(what=what, source=source, subject=subject, reason=reason, body=body, at=at, id=id_)

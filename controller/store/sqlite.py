@@ -1,0 +1,200 @@
+"""SQLite as the store: one file, one process, every commit on the disk before it returns.
+
+Invariant: the lock is on a file of its own and is the kernel's, so that a killed daemon leaves nothing behind.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import anyio.to_thread
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from controller.errors import StoreError
+from controller.seams import Clock
+from controller.store.database import READERS
+from controller.store.target import Target
+
+APPLICATION_ID: Final = 0x46455252
+"""Marks a database file as a store of Ferryman's."""
+_HEADER: Final = b"SQLite format 3\x00"
+_QUICK_CHECK_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A larger file is not read whole at start; damage then shows when it is met."""
+_BUSY_TIMEOUT_MS: Final = 5000
+_JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+_LOCK_POLL_S: Final = 0.1
+
+
+class SqliteBackend:
+    """One database file."""
+
+    begin = "BEGIN IMMEDIATE"
+
+    def __init__(self, target: Target) -> None:
+        if target.path is None:
+            raise ValueError("not a file")
+        self.shown = target.shown
+        self._path = target.path
+        self._target = target
+
+    @asynccontextmanager
+    async def locked(self, clock: Clock, wait_s: float, on_wait: Callable[[str], None] | None) -> AsyncIterator[None]:
+        """Hold the only daemon's lock.
+
+        Raises:
+            StoreError: it cannot be had.
+        """
+        await anyio.to_thread.run_sync(_make_directory, self._path)
+        descriptor = await anyio.to_thread.run_sync(_open_lock, self._path)
+        try:
+            await _wait_for_lock(descriptor, self.shown, clock, wait_s, on_wait)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def check_file(self) -> None:
+        """Refuse what is no database before anything touches it.
+
+        Raises:
+            StoreError: the file is not a SQLite database.
+        """
+        await anyio.to_thread.run_sync(_check_header, self._path)
+
+    def readers(self) -> AsyncEngine:
+        engine = self._engine(READERS)
+        event.listen(engine.sync_engine, "connect", _prepare_reader)
+        return engine
+
+    def writer(self) -> AsyncEngine:
+        engine = self._engine(1)
+        event.listen(engine.sync_engine, "connect", _prepare_writer)
+        return engine
+
+    def _engine(self, connections: int) -> AsyncEngine:
+        return create_async_engine(
+            self._target.url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=_BUSY_TIMEOUT_MS / 1000,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+            connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
+        )
+
+    async def prepare_writer(self, connection: AsyncConnection) -> None:
+        """Nothing more than the pragmas of every connection."""
+
+    async def check_content(self, connection: AsyncConnection) -> None:
+        """Refuse another program's database, and a damaged one while that is cheap to see.
+
+        Raises:
+            StoreError: it is not to be used.
+        """
+        marked = (await connection.exec_driver_sql("PRAGMA application_id")).scalar_one()
+        tables = (await connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")).scalar_one()
+        if tables and marked != APPLICATION_ID:
+            raise StoreError(f"{self.shown} is the database of another program: give ferryman a file of its own")
+        if not tables:
+            await connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        size = (await anyio.Path(self._path).stat()).st_size
+        if size <= _QUICK_CHECK_BYTES_MAX:
+            answer = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+            if answer != "ok":
+                raise StoreError(
+                    f"the store {self.shown} is damaged: restore a backup or move the file away and start again"
+                )
+
+    async def finish_writer(self, connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        await connection.exec_driver_sql("PRAGMA optimize")
+
+
+def _prepare_writer(connection: Any, _record: Any) -> None:
+    _pragmas(
+        connection,
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        f"journal_size_limit = {_JOURNAL_BYTES_MAX}",
+        "cache_size = -32768",
+        "temp_store = MEMORY",
+    )
+
+
+def _prepare_reader(connection: Any, _record: Any) -> None:
+    _pragmas(connection, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+
+
+def _pragmas(connection: Any, *settings: str) -> None:
+    cursor = connection.cursor()
+    for setting in (f"busy_timeout = {_BUSY_TIMEOUT_MS}", *settings):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the directory {path.parent} of the store cannot be created ({error.strerror}):"
+            " create it, or let store.url name another place"
+        ) from error
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory: let store.url name a file in it")
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"the directory {path.parent} of the store cannot be written ({error.strerror}):"
+            " change its permissions, or let store.url name another place"
+        ) from error
+
+
+async def _wait_for_lock(
+    descriptor: int, shown: str, clock: Clock, wait_s: float, on_wait: Callable[[str], None] | None
+) -> None:
+    until = clock.monotonic() + wait_s
+    told = False
+    while not _try_lock(descriptor, shown):
+        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "unknown process"
+        if clock.monotonic() >= until:
+            raise StoreError(
+                f"another ferryman daemon ({holder}) is using {shown}; stop it or give this one another store"
+            )
+        if on_wait is not None and not told:
+            on_wait(f"another ferryman daemon ({holder}) is using {shown}; waiting for it to leave")
+            told = True
+        await clock.sleep(min(_LOCK_POLL_S, max(0.0, until - clock.monotonic())))
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+
+def _try_lock(descriptor: int, shown: str) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(f"the store {shown} is on a file system without locks ({error.strerror})") from error
+    return True
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(_HEADER))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be read ({error.strerror}): look at its permissions") from error
+    if header and header != _HEADER:
+        raise StoreError(f"{path} is not a SQLite database: move it away, or let store.url name another file")
