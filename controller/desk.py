@@ -7,6 +7,7 @@ When to create, read or stop is decided in `dispatch`, `reconcile` and `upkeep`;
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from random import Random
@@ -34,8 +35,8 @@ from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
 from controller.seams import Clock, Signal
 from controller.settings import LimitSettings, RateSettings, Settings
 from controller.status import LaneStatus, RateStatus, SlotStatus
-from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite
-from controller.transitions.creating import CreatePolicy, found_at_start
+from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite, RemoteIdTakenError
+from controller.transitions.creating import CreatePolicy, found_at_start, name_taken
 from controller.transitions.running import LossPolicy
 from controller.transitions.step import Context, Happening, Step
 
@@ -242,12 +243,13 @@ class Desk:
 
     async def apply(self, rules: Sequence[tuple[int, Rule]]) -> None:
         """Decide about jobs as they are now, and commit; waits for the store as long as it cannot be written."""
+        taken: set[str] = set()
         while True:
             try:
                 async with self._lock:
                     jobs = await self.load([job for job, _ in rules])
                     decided = [
-                        (jobs[job], step)
+                        (jobs[job], self._unless_taken(jobs[job], step, taken))
                         for job, rule in rules
                         if job in jobs and (step := rule(jobs[job])) is not None
                     ]
@@ -255,8 +257,20 @@ class Desk:
             except StoreUnavailableError as error:
                 self.log.warning("the store cannot be written; trying again", error=str(error))
                 await self.clock.sleep(STORE_RETRY_S)
+            except RemoteIdTakenError as error:
+                if error.remote_id in taken:
+                    raise
+                taken.add(error.remote_id)
             else:
                 return
+
+    def _unless_taken(self, job: Job, step: Step, taken: AbstractSet[str]) -> Step:
+        """A remote id belongs to one attempt: whoever is given one that another holds has met somebody else's job."""
+        now = step.job.current.remote_id if step.job.current is not None else None
+        before = job.current.remote_id if job.current is not None else None
+        if now is None or now == before or now not in taken:
+            return step
+        return name_taken(job, f"{now} belongs to another job already", self.context())
 
     async def load(self, ids: Sequence[int]) -> dict[int, Job]:
         """Jobs as they are now; those with a create in flight come from memory."""

@@ -74,7 +74,8 @@ def choose(kind: Kind, facts: PlanFacts, pages_of: Mapping[Plan, int]) -> Scan:
         least = len(kind.active_statuses) + facts.live // listing.page_size_max
         candidates.append((max(least, pages_of.get(Plan.STATUSES, least)), statuses))
     if not candidates or listing.status_filter is None:
-        candidates.append((pages_of.get(Plan.EVERYTHING, 1), everything))
+        least = pages_of.get(Plan.WINDOW, 1)  # everything is never less than a window of it
+        candidates.append((max(least, pages_of.get(Plan.EVERYTHING, least)), everything))
     if not facts.slots and listing.status_filter is None:
         candidates.append((facts.live, Scan(Plan.GETS)))
     return min(candidates, key=lambda candidate: candidate[0])[1]

@@ -107,7 +107,8 @@ def _refuse_move(known: Place, place: Place) -> None:
         if before and now and before != now:
             raise SettingsError(
                 f"the store holds jobs of scope {place.scope!r} in {what} {before}, and the settings now point"
-                f" to {now}: go back to {before}, or give this run another store (FERRYMAN_STORE__URL); nothing was changed"
+                f" to {now}: go back to {before}, or give this run another store (FERRYMAN_STORE__URL); nothing"
+                " was changed"
             )
 
 

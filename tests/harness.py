@@ -200,7 +200,7 @@ class Daemon:
                     raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.text()}")
                 await anyio.sleep(0.02)  # the fact is a ledger or a file: there is nothing else to wait on
 
-    async def end(self, number: int = signal.SIGTERM, timeout_s: float = 25) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 25) -> int:
         """Send a signal, and wait for the process to end."""
         if self.process.returncode is None:
             self.process.send_signal(number)

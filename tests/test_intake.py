@@ -12,7 +12,6 @@ import anyio
 import orjson
 import pytest
 import structlog
-from controller.store.opening import open_store
 
 from controller import intake as intake_module
 from controller.documents import Policy
@@ -26,6 +25,7 @@ from controller.rejections import EXCERPT_BYTES_MAX, IntakeLane, excerpt
 from controller.seams import Failpoint, SystemClock, no_failpoint
 from controller.settings import QueueSettings
 from controller.store import EntryType, LaneWrite, Store
+from controller.store.opening import open_store
 from tests.documents import BATCH, PROMPT, spec_of
 from tests.moto_peer import boto, running_moto
 
