@@ -126,6 +126,7 @@ class _Daemon:
         self._verdicts = Verdicts()
         self._lanes: dict[str, Lane] = {}
         self._ready = False
+        self._health = Health(clock=self._clock)
         self._rejected = 0
         self._interrupted = False
         self._intake_lane: IntakeLane | None = None
@@ -254,7 +255,7 @@ class _Daemon:
             for lane in self._lanes.values():
                 await lanes.start(lane.run)
             controller = await self._say(store, parts.instance, "started")
-            self._ready = True
+            self._ready = self._health.started = True
             self._log.info("ready", store=mask_text(self._settings.store.url), instance=parts.instance)
             async with anyio.create_task_group() as inputs:
                 for source in parts.sources:
@@ -378,8 +379,9 @@ class _Daemon:
 
     async def _start_http(self, services: TaskGroup, control: Control) -> None:
         http = self._settings.http
-        health = Health(clock=self._clock)
+        health = self._health
         app = create_app(control, self._settings, health)
+        services.start_soon(health.run)
         port = await services.start(serve_api, app, http.host, http.port)
         self._log.info("serving", url=f"http://{http.host}:{port}/")
         if http.probe_port is not None:

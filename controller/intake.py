@@ -31,6 +31,7 @@ from controller.documents import (
 from controller.documents.create_shape import CreateKind
 from controller.errors import StoreUnavailableError
 from controller.events import INTAKE_LANE
+from controller.gathering import ENTRIES_MAX, GatheringInbox
 from controller.limits import full_jitter
 from controller.masking import mask_text
 from controller.model import Document
@@ -40,10 +41,10 @@ from controller.seams import Clock, Failpoint
 from controller.settings import QueueSettings
 from controller.store import EntryType, Inbox, NewEntry
 
-ENTRIES_MAX: Final = 5_000
-"""Written to the inbox in one transaction."""
 COMMANDS_MAX: Final = 10_000
 """Entries that commands may add to a full inbox."""
+THREADS_MAX: Final = 2
+"""Long texts judged at a time: more would only take turns, and keep the event loop waiting for its own."""
 LAST_WORDS_S: Final = 5.0
 """How long an acknowledgement may go on when a stop comes: what is durable should not be delivered again."""
 _BACKOFF_S: Final = 1.0
@@ -121,6 +122,7 @@ class Intake:
         chance: Random,
     ) -> None:
         self._inbox = inbox
+        self._entrance = GatheringInbox(inbox, clock)
         self._kinds = kinds
         self._policy = policy
         self._clock = clock
@@ -129,6 +131,7 @@ class Intake:
         self._bounds = Bounds.of_size(settings.message_bytes_max)
         self._on_received = on_received
         self._chance = chance
+        self._threads = anyio.CapacityLimiter(THREADS_MAX)
         self._status: dict[str, SourceStatus] = {}
         self._size = 0
         self._size_at: float | None = None
@@ -267,7 +270,7 @@ class Intake:
         ids: list[int] = []
         for start in range(0, len(entries), ENTRIES_MAX):
             part = entries[start : start + ENTRIES_MAX]
-            ids += await self._inbox.receive(part, self._clock.now())
+            ids += await self._entrance.receive(part)
             self._size += len(part)
             self._on_received({entry.lane for entry in part})
         return ids
@@ -289,7 +292,7 @@ class Intake:
     async def _judge(self, data: bytes, suffix: str | None, source: str) -> list[_Judged]:
         if suffix is None and len(data) <= INLINE_BYTES_MAX:
             return self._judge_now(data, suffix, source)
-        return await to_thread.run_sync(self._judge_now, data, suffix, source)
+        return await to_thread.run_sync(self._judge_now, data, suffix, source, limiter=self._threads)
 
     def _judge_now(self, data: bytes, suffix: str | None, source: str) -> list[_Judged]:
         return [_judged(item, source) for item in self._found(data, suffix)]

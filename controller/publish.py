@@ -137,6 +137,7 @@ class _SinkLoop:
         self._dead_letters: list[DeadLetter] = []
         self._recorded_at = 0.0
         self._hold_until = 0.0
+        self._looked_at = 0.0
         self._delivered = self._dead_lettered = self._retried = self._failures = 0
         self._problem = ""
         self._log = _log.bind(sink=self._sink.name)
@@ -207,7 +208,7 @@ class _SinkLoop:
         return bool(readings)
 
     def _next_batch(self) -> Sequence[Waiting]:
-        now = self._clock.monotonic()
+        self._looked_at = now = self._clock.monotonic()
         if now < self._hold_until:
             return ()
         # A sink that fails is asked with one event whether it is well again.
@@ -298,9 +299,11 @@ class _SinkLoop:
             self._log.warning("publish.not_recorded", problem=mask_text(str(error)))
 
     def _pause_s(self) -> float:
-        """How long nothing can be sent, unless events are committed."""
-        now = self._clock.monotonic()
-        if now < self._hold_until:
-            return min(LOOK_S, self._hold_until - now)
-        due = self._outgoing.next_due(now)
-        return LOOK_S if due is None else min(LOOK_S, due - now)
+        """How long nothing can be sent, unless events are committed.
+
+        Judged as of the last look for a batch: what has come due since then was not seen by it.
+        """
+        due = self._outgoing.next_due(self._looked_at)
+        if self._looked_at < self._hold_until:
+            due = self._hold_until
+        return LOOK_S if due is None else min(LOOK_S, due - self._clock.monotonic())

@@ -10,7 +10,7 @@ from controller.cli.text import shown
 
 Object = Mapping[str, Any]
 
-PASS_ROLE: Final = (
+_HOW_TO_TEST: Final = (
     "most often the identity that Ferryman runs as lacks iam:PassRole on the job's role {role}; test it with:"
     " aws iam simulate-principal-policy --policy-source-arn <your role's ARN> --action-names iam:PassRole"
     " --resource-arns {role} --context-entries"
@@ -27,7 +27,7 @@ def role_of(spec: Any) -> str:
 def pass_role_hint(kind: str, role: str) -> str:
     """How to test `iam:PassRole`, the permission that new users miss first."""
     service = _SERVICES.get(kind.partition(".")[0], "bedrock.amazonaws.com")
-    return PASS_ROLE.format(role=role, service=service)
+    return _HOW_TO_TEST.format(role=role, service=service)
 
 
 def advice(job: Object, lane: Object | None) -> Sequence[str]:
@@ -49,7 +49,7 @@ def _advice(job: Object, lane: Object) -> Iterator[str]:
     elif phase == "Failed":
         yield from _failed(job, target, str(reason))
     elif phase == "Succeeded" and job.get("partial") is True:
-        yield "some records failed: the output and its manifest say which; `partial: failure` counts such a job as failed"
+        yield "some records failed, the manifest says which; `partial: failure` counts such a job as failed"
     if job.get("deadlineExceeded") is True and phase not in {"Failed", "Stopped", "Deleted", "Succeeded"}:
         yield "its deadline has passed; it ends as soon as its API allows"
 

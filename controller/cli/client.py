@@ -20,8 +20,13 @@ from controller.errors import FerrymanError, NoDaemonError, NotFoundError, Setti
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8470"
 PAGE: Final = 500
+BULK: Final = 500
+LETTERS: Final = 100
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 30.0
+BUSY_S: Final = 120.0
+"""How long a daemon that cannot take documents just now is asked again."""
+BUSY_PAUSE_S: Final = 2.0
 _DETAIL_LENGTH_MAX: Final = 2000
 
 Object = Mapping[str, Any]
@@ -29,6 +34,10 @@ Object = Mapping[str, Any]
 
 class RequestRefusedError(FerrymanError):
     """The daemon understood the request and does not accept it."""
+
+
+class BusyDaemonError(NoDaemonError):
+    """The daemon is there, and cannot do it just now."""
 
 
 class Client:
@@ -118,21 +127,58 @@ class Client:
         return _object(self._get(_job_path(scope, kind, name)))
 
     def command(self, job: Object, verb: str, arguments: Object | None = None) -> Object:
-        """`stop`, `delete`, `retry` or `resolve` one job; the answer and its message."""
+        """`stop`, `delete`, `retry` or `resolve` one job; the verdict."""
         path = _job_path(str(job.get("scope")), str(job.get("kind")), str(job.get("name")))
-        return _object(self._post(f"{path}:{verb}", arguments or {}))
+        answer = self._request("POST", f"{path}:{verb}", (), arguments or None, accepted=(200, 202, 409))
+        return _verdict(answer)
+
+    def command_many(
+        self, selected: Selected, verb: str, arguments: Object | None = None, *, dry_run: bool = False
+    ) -> Iterator[Object]:
+        """The same for all of the selected jobs; one verdict each, as it becomes known."""
+        fixed = [*_query(selected), ("limit", str(BULK)), ("all", "true"), ("dryRun", "true" if dry_run else "false")]
+        after: str | None = None
+        seen: set[str] = set()
+        while True:
+            parameters = fixed if after is None else [*fixed, ("after", after)]
+            items, after = _page(self._request("POST", f"/v1/jobs:{verb}", parameters, arguments or None))
+            yield from items
+            if after is None or after in seen:
+                return
+            seen.add(after)
 
     # Documents
 
-    def submit(self, documents: Sequence[Object], wait_s: float) -> list[Object]:
-        """Hand in at most 500 documents; one item each, in their order."""
+    def submit(self, documents: Sequence[Object], wait_s: float, *, dry_run: bool = False) -> list[Object]:
+        """Hand in at most 500 documents; one item each, in their order.
+
+        While the daemon's inbox is full or its store is away, they are sent again: what was taken already is
+        `unchanged` then.
+        """
         parameters = [("wait", f"{wait_s:g}")] if wait_s > 0 else []
-        answer = self._request(
-            "POST", "/v1/documents", parameters, list(documents), timeout_s=ANSWER_S + wait_s, accepted=(200, 202, 422)
-        )
-        items = _object(answer).get("items")
+        parameters += [("dryRun", "true")] if dry_run else []
+        deadline = self.monotonic() + BUSY_S
+        while True:
+            try:
+                answer = self._request(
+                    "POST",
+                    "/v1/documents",
+                    parameters,
+                    list(documents),
+                    timeout_s=ANSWER_S + wait_s,
+                    accepted=(200, 202, 422),
+                )
+                break
+            except BusyDaemonError:
+                if self.monotonic() + BUSY_PAUSE_S > deadline:
+                    raise
+                self.sleep(BUSY_PAUSE_S)
+        body = _object(answer)
+        items = body.get("items")
         if isinstance(items, list) and len(items) == len(documents) and all(isinstance(item, dict) for item in items):
             return items
+        if isinstance(body.get("detail"), str):
+            raise RequestRefusedError(body["detail"][:_DETAIL_LENGTH_MAX])
         raise _not_understood("answer has not one item for each document")
 
     # Everything else
@@ -150,20 +196,30 @@ class Client:
     def lanes(self) -> list[Object]:
         return _page(self._get("/v1/lanes"))[0]
 
-    def lane_command(self, lane: str, verb: str, arguments: Object | None = None) -> Object:
-        return _object(self._post(f"/v1/lanes/{quote(lane, safe='/')}:{verb}", arguments or {}))
+    def last_events(self, job: Object, limit: int) -> list[Object]:
+        """The newest events of a job, oldest first."""
+        subject = f"{job.get('scope')}/{job.get('kind')}/{job.get('name')}"
+        return _page(self._get("/v1/events", [("subject", subject), ("latest", "true"), ("limit", str(limit))]))[0]
+
+    def command_lanes(self, verb: str, lane: str | None, reason: str = "") -> list[Object]:
+        """`pause` or `resume` a lane, or all of them; one verdict each."""
+        body = {"reason": reason} if reason else None
+        if lane is None:
+            return _page(self._request("POST", f"/v1/lanes:{verb}", (), body))[0]
+        path = f"/v1/lanes/{quote(lane, safe='/')}:{verb}"
+        return [_verdict(self._request("POST", path, (), body, accepted=(200, 202, 409)))]
 
     def dead_letters(self) -> Iterator[Object]:
         after: str | None = None
         while True:
-            parameters = [("limit", str(PAGE))] + ([("after", after)] if after is not None else [])
+            parameters = [("limit", str(LETTERS))] + ([("after", after)] if after is not None else [])
             items, after = _page(self._get("/v1/deadletters", parameters))
             yield from items
             if after is None:
                 return
 
     def requeue(self, ids: Sequence[Any]) -> list[Object]:
-        return _page(self._post("/v1/deadletters:requeue", {"ids": list(ids)}))[0]
+        return _page(self._request("POST", "/v1/deadletters:requeue", (), {"ids": list(ids)}))[0]
 
     def summary(self) -> Object:
         return _object(self._get("/v1/summary"))
@@ -172,9 +228,6 @@ class Client:
 
     def _get(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Any:
         return self._request("GET", path, parameters)
-
-    def _post(self, path: str, body: Any) -> Any:
-        return self._request("POST", path, (), body)
 
     def _request(
         self,
@@ -188,17 +241,23 @@ class Client:
     ) -> Any:
         try:
             answer = self._http.request(
-                method, path, params=list(parameters), json=body, timeout=httpx.Timeout(timeout_s, connect=CONNECT_S)
+                method,
+                path,
+                params=list(parameters),
+                json=body,
+                timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise NoDaemonError(
-                f"no daemon answers at {self.server}: start one with `ferryman run`, or say where it is with --server or"
-                " FERRYMAN_SERVER"
+                f"no daemon answers at {self.server}: start one with `ferryman run`, or say where it is with --server"
+                " or FERRYMAN_SERVER"
             ) from error
         except httpx.TimeoutException as error:
             raise NoDaemonError(f"the daemon at {self.server} did not answer within {timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NoDaemonError(f"the connection to {self.server} failed: {error or type(error).__name__}") from error
+            raise NoDaemonError(
+                f"the connection to {self.server} failed: {str(error) or type(error).__name__}"
+            ) from error
         if answer.status_code not in accepted:
             raise _refusal(answer, self.server)
         try:
@@ -254,6 +313,16 @@ def _page(answer: Any) -> tuple[list[Object], str | None]:
     return items, None if after is None else str(after)
 
 
+def _verdict(answer: Any) -> Object:
+    body = _object(answer)
+    if not isinstance(body.get("answer"), str):
+        detail = body.get("detail")
+        raise (
+            NotFoundError(detail[:_DETAIL_LENGTH_MAX]) if isinstance(detail, str) else _not_understood("answer is odd")
+        )
+    return body
+
+
 def _object(answer: Any) -> Object:
     if not isinstance(answer, dict):
         raise _not_understood("answer is no object")
@@ -274,7 +343,8 @@ def _refusal(answer: httpx.Response, server: str) -> FerrymanError:
         return NotFoundError(detail)
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE or status in (400, 422):
         return RequestRefusedError(detail)
-    return NoDaemonError(f"the daemon at {server} cannot answer now (HTTP {status}): {detail}")
+    kind = BusyDaemonError if status == httpx.codes.SERVICE_UNAVAILABLE else NoDaemonError
+    return kind(f"the daemon at {server} cannot answer now (HTTP {status}): {detail}")
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -12,11 +12,12 @@ from controller.cli.output import name_of
 from controller.cli.selection import NOT_TERMINAL, Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
-from controller.errors import ExitCode, NotFoundError
+from controller.errors import ExitCode, NoDaemonError, NotFoundError
 from controller.model import Phase
 
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 10.0
+_AWAY_S: Final = 300.0
 _GROWTH: Final = 1.5
 _NAMED_MAX: Final = 10
 _UNSUCCESSFUL: Final = (Phase.FAILED, Phase.STOPPED, Phase.DELETED)
@@ -32,7 +33,8 @@ def wait_for(client: Client, terminal: Terminal, selected: Selected, timeout_s: 
     if not _exists(client, selected):
         raise NotFoundError(f"there is nothing to wait for: no jobs match {selected}")
     pause_s = _FIRST_S
-    while _goes_on(client, selected):
+    asking = _Asking(client, selected)
+    while asking.goes_on():
         left_s = pause_s if deadline is None else deadline - client.monotonic()
         if left_s <= 0:
             return _timed_out(client, terminal, selected, timeout_s or 0)
@@ -48,15 +50,32 @@ def _exists(client: Client, selected: Selected) -> bool:
     return client.any(selected)
 
 
-def _goes_on(client: Client, selected: Selected) -> bool:
-    within = selected.within(NOT_TERMINAL)
-    return within is not None and client.any(within)
+class _Asking:
+    """Asks whether some job goes on; a daemon that restarts meanwhile is given time to come back."""
+
+    def __init__(self, client: Client, selected: Selected) -> None:
+        self._client = client
+        self._within = selected.within(NOT_TERMINAL)
+        self._answered_at = client.monotonic()
+
+    def goes_on(self) -> bool:
+        if self._within is None:
+            return False
+        try:
+            goes_on = self._client.any(self._within)
+        except NoDaemonError:
+            if self._client.monotonic() - self._answered_at > _AWAY_S:
+                raise
+            return True
+        self._answered_at = self._client.monotonic()
+        return goes_on
 
 
 def _timed_out(client: Client, terminal: Terminal, selected: Selected, timeout_s: float) -> ExitCode:
     within = selected.within(NOT_TERMINAL)
-    phases = Counter(shown(job.get("phase")) for job in client.page(within)[0]) if within else Counter[str]()
-    left = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
+    jobs, more = client.page(within) if within else ([], None)
+    phases = Counter(shown(job.get("phase")) for job in jobs)
+    left = ", ".join(f"{count} {phase}" for phase, count in phases.most_common()) + (" and more" if more else "")
     terminal.remark(f"ferryman: not all have ended within {timeout_s:g} s ({left or 'none left'}); the jobs go on")
     return ExitCode.TIMED_OUT
 

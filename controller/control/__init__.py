@@ -222,9 +222,9 @@ class Control:
         """The newest events of one job, oldest first."""
         return await self._history.last_events(subject, limit)
 
-    async def following(self, cursor: str, limit: int) -> tuple[Sequence[NextEvent], str]:
+    async def following(self, cursor: str, subject: str | None, limit: int) -> tuple[Sequence[NextEvent], str]:
         """Events beyond a cursor for a stream of them, and the cursor behind them all."""
-        return await self._history.following(cursor, limit)
+        return await self._history.following(cursor, subject, limit)
 
     async def present(self) -> str:
         """The cursor behind everything that has happened."""

@@ -84,10 +84,10 @@ class History:
         found, lanes = await self._store.list_events(decode_cursor(after), subject, limit)
         return {"items": [_event(event) for event in found], "next": encode_cursor(lanes)}
 
-    async def following(self, after: str, limit: int) -> tuple[Sequence[NextEvent], str]:
+    async def following(self, after: str, subject: str | None, limit: int) -> tuple[Sequence[NextEvent], str]:
         """Events beyond a cursor, each with a cursor of its own, and the cursor behind them all."""
         lanes = decode_cursor(after)
-        found, reached = await self._store.list_events(lanes, None, limit)
+        found, reached = await self._store.list_events(lanes, subject, limit)
         events: list[NextEvent] = []
         for event in found:
             lanes[event.lane] = max(event.seq, lanes.get(event.lane, 0))

@@ -7,6 +7,7 @@ where the request surely had no effect.
 Pacing, retries and what an answer means for a job do not belong here.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -227,7 +228,7 @@ class AwsClients:
     @property
     def region(self) -> str | None:
         """The Region in effect."""
-        return self._scope.region or self._session.get_config_variable("region") or None
+        return self._session.get_config_variable("region") or None
 
     async def endpoint(self) -> str:
         """Host and port that calls to Bedrock go to, where that is not AWS's own; else empty."""
@@ -245,6 +246,8 @@ class AwsClients:
             if service in self._clients:
                 return
             try:
+                if self.region is None:
+                    raise sdk.NoRegionError
                 await anyio.to_thread.run_sync(self._load_model, service)
                 client = await self._stack.enter_async_context(
                     self._session.create_client(service, **self._client_arguments(service))
@@ -266,7 +269,6 @@ class AwsClients:
     def _client_arguments(self, service: str) -> dict[str, Any]:
         del service
         return {
-            "region_name": self._scope.region or None,
             "endpoint_url": self._scope.endpoint_url or None,
             "config": AioConfig(
                 connect_timeout=self._settings.connect_timeout_s,
@@ -354,6 +356,9 @@ def _not_answered(error: sdk.BotoCoreError) -> AwsError:
 
 def _new_session(scope: Scope) -> AioSession:
     session = AioSession(profile=scope.profile or None)
+    region = scope.region or os.environ.get("AWS_REGION")
+    if region:  # this SDK alone reads AWS_DEFAULT_REGION instead
+        session.set_config_variable("region", region)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
     return session
 
@@ -365,9 +370,7 @@ async def _assume(session: AioSession, scope: Scope, name: str) -> None:
         raise SettingsError(f"scope {name!r}: no AWS credentials with which to assume its role")
 
     def sts(service: str, **credentials: Any) -> Any:
-        return session.create_client(
-            service, region_name=scope.region or None, endpoint_url=scope.endpoint_url or None, **credentials
-        )
+        return session.create_client(service, endpoint_url=scope.endpoint_url or None, **credentials)
 
     extra = {"RoleSessionName": "ferryman"} | ({"ExternalId": scope.external_id} if scope.external_id else {})
     fetcher = AioAssumeRoleCredentialFetcher(

@@ -27,6 +27,8 @@ VISIBILITY_S: Final = 60
 """How long a received message stays invisible to others, unless it is kept for longer."""
 ANSWER_S: Final = 10.0
 """How long an answer may take, beyond the long poll itself."""
+SHORT_POLL_S: Final = 1.0
+"""The pause after an empty answer where `queue.wait_s` is 0: each poll is paid for."""
 _TRIES: Final = 3
 _BACKOFF_S: Final = 0.5
 _BACKOFF_MAX_S: Final = 5.0
@@ -66,9 +68,12 @@ class SqsSource:
             first, self._first = self._first, []
             return first
         try:
-            return await self._receive(self._wait_s)
+            found = await self._receive(self._wait_s)
         except AwsError as error:
             raise SourceUnavailableError(_why(self._queue, error)) from error
+        if not found and self._wait_s == 0:
+            await self._clock.sleep(SHORT_POLL_S)
+        return found
 
     async def _receive(self, wait_s: int) -> list[Delivery]:
         parameters: dict[str, Any] = {

@@ -6,6 +6,7 @@ statement, and so sees one state of the database.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import anyio
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from controller.errors import StoreUnavailableError
-from controller.store.faults import translate, translated
+from controller.store.faults import DRIVER_ERRORS, translate, translated
 from controller.store.sql import Statements
 
 T = TypeVar("T")
@@ -25,6 +26,23 @@ READ_TIMEOUT_S: Final = 60.0
 CLOSE_TIMEOUT_S: Final = 5.0
 IN_LIST_MAX: Final = 512
 _IN_LIST_SIZES: Final = (1, 8, 64, IN_LIST_MAX)
+
+
+class Channel(Protocol):
+    """The driver's own connection, below the library: for statements that are compiled already.
+
+    The library opens a cursor, executes and closes for each statement, with a change of threads for each of the three;
+    that costs more than the statements of a commit themselves.
+    """
+
+    async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute a statement once for each row of parameters."""
+
+    async def change(self, text: str, row: tuple[Any, ...]) -> int:
+        """Execute a statement; returns how many rows it changed."""
+
+    async def command(self, text: str) -> None:
+        """Execute a statement without parameters or answer."""
 
 
 class Backend(Protocol):
@@ -42,6 +60,8 @@ class Backend(Protocol):
 
     def writer(self) -> AsyncEngine: ...
 
+    async def channel(self, connection: AsyncConnection) -> Channel: ...
+
     async def prepare_writer(self, connection: AsyncConnection) -> None:
         """Make sure that a new connection may write, alone.
 
@@ -57,10 +77,11 @@ class Backend(Protocol):
 class Transaction:
     """What one unit of work may do: execute statements, within a transaction that is begun and ended elsewhere."""
 
-    __slots__ = ("_connection", "statements")
+    __slots__ = ("_connection", "channel", "statements")
 
-    def __init__(self, connection: AsyncConnection, statements: Statements) -> None:
+    def __init__(self, connection: AsyncConnection, channel: Channel, statements: Statements) -> None:
         self._connection = connection
+        self.channel = channel
         self.statements = statements
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
@@ -69,10 +90,20 @@ class Transaction:
     async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute a compiled statement once for each row."""
         if rows:
-            await self._connection.exec_driver_sql(text, list(rows))
+            await self.channel.many(text, rows)
 
-    async def command(self, text: str) -> None:
-        await self._connection.exec_driver_sql(text)
+
+@dataclass(frozen=True, slots=True)
+class WritingConnection:
+    """The one connection that writes, as the library and as the driver see it."""
+
+    connection: AsyncConnection
+    channel: Channel
+    statements: Statements
+
+    async def begin(self, text: str) -> Transaction:
+        await self.channel.command(text)
+        return Transaction(self.connection, self.channel, self.statements)
 
 
 class Database:
@@ -85,7 +116,7 @@ class Database:
         self._writers = backend.writer()
         self.statements = Statements(self._writers.dialect)
 
-    async def connect_writer(self) -> AsyncConnection:
+    async def connect_writer(self) -> WritingConnection:
         """The connection that writes.
 
         Raises:
@@ -95,18 +126,22 @@ class Database:
             connection = await self._writers.connect()
             try:
                 await self.backend.prepare_writer(connection)
+                channel = await self.backend.channel(connection)
             except BaseException:
-                await self.drop(connection)
+                await self._drop(connection)
                 raise
-            return connection
+            return WritingConnection(connection, channel, self.statements)
 
-    async def drop(self, connection: AsyncConnection) -> None:
+    async def drop(self, writing: WritingConnection) -> None:
         """Give up a connection that may be broken."""
+        await self._drop(writing.connection)
+
+    async def _drop(self, connection: AsyncConnection) -> None:
         with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
             try:
                 await connection.invalidate()
                 await connection.close()
-            except (DBAPIError, OSError) as error:
+            except DRIVER_ERRORS as error:
                 if translate(error, self.shown) is error:
                     raise
 
@@ -132,22 +167,22 @@ class Database:
                         raise
         raise StoreUnavailableError(f"the store {self.shown} took too long to answer")
 
-    async def close(self, connection: AsyncConnection | None) -> None:
+    async def close(self, writing: WritingConnection | None) -> None:
         """End every connection, the writing one last."""
         with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
             await self._readers.dispose()
         with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-            if connection is not None:
-                await self._finish(connection)
+            if writing is not None:
+                await self._finish(writing.connection)
             await self._writers.dispose()
 
     async def _finish(self, connection: AsyncConnection) -> None:
         try:
             await self.backend.finish_writer(connection)
-        except DBAPIError as error:
+        except DRIVER_ERRORS as error:
             if translate(error, self.shown) is error:
                 raise
-        await self.drop(connection)
+        await self._drop(connection)
 
 
 def in_lists(values: Sequence[T]) -> list[list[T]]:

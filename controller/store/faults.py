@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+import asyncpg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from controller.errors import StoreError, StoreUnavailableError
@@ -51,7 +52,9 @@ _POSTGRESQL_AWAY: Final = {
     "58": "reports an error of its disk",
 }
 """By the first two characters of the state."""
-_MISSING_TABLE: Final = "42P01"
+_UNIQUE: Final = "23505"
+DRIVER_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""Whatever a database can raise, through the library or past it."""
 
 
 def translate(error: BaseException, shown: str) -> BaseException:
@@ -68,7 +71,7 @@ def translate(error: BaseException, shown: str) -> BaseException:
         return StoreUnavailableError(f"the store {shown} is too busy to answer")
     if isinstance(cause, OSError | TimeoutError):
         return StoreUnavailableError(f"the store {shown} cannot be reached ({type(cause).__name__})")
-    if isinstance(error, DBAPIError) and type(cause).__name__ in {"InterfaceError", "InternalClientError"}:
+    if isinstance(cause, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return StoreUnavailableError(f"the store {shown} lost the connection")
     return error
 
@@ -111,14 +114,16 @@ def translated(shown: str) -> Iterator[None]:
     """Raise `StoreError` or `StoreUnavailableError` for what the table knows."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except DRIVER_ERRORS as error:
         known = translate(error, shown)
         if known is error:
             raise
         raise known from error
 
 
-def is_unique_violation(error: IntegrityError, *, index: str, column: str) -> bool:
+def is_unique_violation(error: BaseException, *, index: str, column: str) -> bool:
     """Whether a write broke a unique index; SQLite names its columns, PostgreSQL the index."""
-    text = str(error.orig)
-    return column in text or f'"{index}"' in text
+    cause = _cause(error)
+    if isinstance(cause, sqlite3.IntegrityError):
+        return column in str(cause)
+    return getattr(cause, "sqlstate", None) == _UNIQUE and getattr(cause, "constraint_name", None) == index

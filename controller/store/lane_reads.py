@@ -32,7 +32,7 @@ _A: Final = ATTEMPTS.c
 _LANE: Final = _J.lane == bindparam("of_lane")
 _WAITING: Final = text("jobs.todo = 'create'")
 _HAS_TODO: Final = text("jobs.todo IS NOT NULL AND jobs.todo <> 'create'")
-_LIVE: Final = text("jobs.phase IN ('Creating','Uncertain','Running','Stopping')")
+_LIVE: Final = text("jobs.live")
 _RUNNING: Final = _J.phase.in_(["Running", "Stopping"])
 _WANTS_DEADLINE: Final = text("jobs.deadline_wanted")
 _OPEN_PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain")

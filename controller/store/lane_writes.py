@@ -7,11 +7,12 @@ where that moves no row, nothing else is written. Rows are written in bulk, one 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import compress
+from operator import ne
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from controller.errors import FencedOutError
 from controller.events import render
@@ -19,7 +20,7 @@ from controller.model import TERMINAL, Attempt, Desired, Job, Phase
 from controller.seams import Clock
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneWrite, RemoteIdTakenError
 from controller.store.database import Database, Transaction, in_lists
-from controller.store.faults import is_unique_violation
+from controller.store.faults import DRIVER_ERRORS, is_unique_violation
 from controller.store.rows import (
     ATTEMPT_COLUMNS,
     ATTEMPT_KEY,
@@ -44,18 +45,6 @@ JOBS_OF_A_LANE: Final = 2**40
 _ALL_ATTEMPT_COLUMNS: Final = (*ATTEMPT_KEY, "lane", *ATTEMPT_COLUMNS)
 _EVENT_COLUMNS: Final = ("lane", "seq", "id", "type", "subject", "at", "body")
 _DEAD_LETTER_COLUMNS: Final = ("what", "source", "subject", "reason", "body", "at")
-_MOVE: Final = (
-    update(LANES)
-    .where(LANES.c.lane == bindparam("of_lane"), LANES.c.epoch == bindparam("mine"), LANES.c.seq == bindparam("old"))
-    .values(
-        seq=bindparam("new"),
-        stream_sequence=bindparam("new_stream_sequence"),
-        last_job=bindparam("new_last_job"),
-        paused=bindparam("new_paused"),
-        pause_reason=bindparam("new_pause_reason"),
-    )
-)
-_MOVE_WITH_STATE: Final = _MOVE.values(state=bindparam("new_state"))
 _SEQ: Final = select(LANES.c.epoch, LANES.c.seq).where(LANES.c.lane == bindparam("of_lane"))
 _TAKE: Final = (
     update(LANES).where(LANES.c.lane == bindparam("of_lane")).values(epoch=LANES.c.epoch + 1).returning(*LANES.c)
@@ -104,7 +93,7 @@ class LaneWrites:
         prepared = _Prepared(record, write, self._instance, self._clock)
         try:
             return await self._writer.submit(prepared.execute, _moved)
-        except IntegrityError as error:
+        except DRIVER_ERRORS as error:
             if is_unique_violation(error, index="attempts_remote", column="attempts.remote_id"):
                 raise RemoteIdTakenError(await self._taken(prepared)) from error
             raise
@@ -216,7 +205,7 @@ class _Prepared:
         self._unstubbed.append((identity.lane, identity.name))
 
     def _update(self, before: Job, after: Job) -> None:
-        columns, values = _differences(HOT_COLUMNS, hot_values(before), hot_values(after))
+        columns, values = _JOB_DIFFERENCES.between(hot_values(before), hot_values(after))
         state = state_values(after)
         if state != state_values(before):
             columns.append("state")
@@ -241,7 +230,7 @@ class _Prepared:
             if earlier is None:
                 self._insert_attempt(after.id, attempt)
             elif earlier is not attempt:
-                columns, values = _differences(ATTEMPT_COLUMNS, attempt_values(earlier), attempt_values(attempt))
+                columns, values = _ATTEMPT_DIFFERENCES.between(attempt_values(earlier), attempt_values(attempt))
                 if attempt.remote_id is not None and attempt.remote_id != earlier.remote_id:
                     self.remote_ids.append((attempt.remote_id, (after.id, *key)))
                 if columns:
@@ -280,7 +269,7 @@ class _Prepared:
 
         Raises:
             FencedOutError: this is not the lane's owner, or not its latest record.
-            IntegrityError: among others, a remote id belongs to another attempt.
+            the driver's own error: among others, a remote id belongs to another attempt.
         """
         await self._move(transaction)
         await self._execute_jobs(transaction)
@@ -290,22 +279,13 @@ class _Prepared:
 
     async def _move(self, transaction: Transaction) -> None:
         old, new = self._old, self._new
-        parameters = {
-            "of_lane": old.lane,
-            "mine": old.epoch,
-            "old": old.seq,
-            "new": new.seq,
-            "new_stream_sequence": new.stream_sequence,
-            "new_last_job": new.last_job,
-            "new_paused": new.paused,
-            "new_pause_reason": new.pause_reason,
-        }
-        if self._write.state is None:
-            result = await transaction.execute(_MOVE, parameters)
-        else:
-            state = orjson.dumps(self._write.state, option=orjson.OPT_NON_STR_KEYS).decode()
-            result = await transaction.execute(_MOVE_WITH_STATE, {**parameters, "new_state": state})
-        if result.rowcount != 1:
+        columns = ["seq", "stream_sequence", "last_job", "paused", "pause_reason"]
+        values = [new.seq, new.stream_sequence, new.last_job, new.paused, new.pause_reason]
+        if self._write.state is not None:
+            columns.append("state")
+            values.append(orjson.dumps(self._write.state, option=orjson.OPT_NON_STR_KEYS).decode())
+        text = transaction.statements.update(LANES, columns, ("lane", "epoch", "seq"))
+        if await transaction.channel.change(text, (*values, old.lane, old.epoch, old.seq)) != 1:
             raise FencedOutError(f"the lane {old.lane} has another owner")
 
     async def _execute_jobs(self, transaction: Transaction) -> None:
@@ -359,14 +339,21 @@ def _to_be_deleted(job: Job) -> bool:
     return job.desired is Desired.ABSENT and job.phase is not Phase.DELETED
 
 
-def _differences(names: Sequence[str], before: Sequence[Any], after: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """The columns whose values differ, and their new values: an index that is not named is not touched."""
-    columns, values = [], []
-    for name, old, new in zip(names, before, after, strict=True):
-        if old != new:
-            columns.append(name)
-            values.append(new)
-    return columns, values
+class _Differences:
+    """Which of some columns differ between two rows: an index over columns that do not is then not touched."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._places = range(len(columns))
+
+    def between(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> tuple[list[str], list[Any]]:
+        """The names of the columns that differ, and their values after."""
+        places = list(compress(self._places, map(ne, before, after)))
+        return [self._columns[place] for place in places], [after[place] for place in places]
+
+
+_JOB_DIFFERENCES: Final = _Differences(HOT_COLUMNS)
+_ATTEMPT_DIFFERENCES: Final = _Differences(ATTEMPT_COLUMNS)
 
 
 async def insert_dead_letters(transaction: Transaction, letters: Iterable[DeadLetter]) -> None:

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controller.errors import StoreError, StoreUnavailableError
 from controller.seams import Clock, Failpoint
 from controller.store import Store
-from controller.store.database import Database, Transaction
+from controller.store.database import Database, WritingConnection
 from controller.store.facts import INSTANCE, mint_instance, read_facts, settle_facts, write_facts
 from controller.store.faults import translated
 from controller.store.postgresql import PostgresqlBackend
@@ -54,18 +53,18 @@ async def open_store(
     async with backend.locked(clock, lock_wait_s, on_wait):
         await backend.check_file()
         database = Database(backend)
-        connection = await _connect(database)
+        writing = await _connect(database)
         try:
-            known = await _prepare(database, backend, connection, instance=instance, minted=mint(), now=clock.now())
+            known = await _prepare(database, backend, writing, instance=instance, minted=mint(), now=clock.now())
         except BaseException:
-            await database.close(connection)
+            await database.close(writing)
             raise
-        writer = Writer(database, clock, failpoint, connection)
+        writer = Writer(database, clock, failpoint, writing)
         async with _running(writer):
             yield SqlStore(database, writer, clock, known[INSTANCE])
 
 
-async def _connect(database: Database) -> AsyncConnection:
+async def _connect(database: Database) -> WritingConnection:
     try:
         return await database.connect_writer()
     except StoreUnavailableError as error:
@@ -75,7 +74,7 @@ async def _connect(database: Database) -> AsyncConnection:
 async def _prepare(
     database: Database,
     backend: SqliteBackend | PostgresqlBackend,
-    connection: AsyncConnection,
+    writing: WritingConnection,
     *,
     instance: str,
     minted: str,
@@ -84,15 +83,14 @@ async def _prepare(
     """Check, upgrade, and settle whose store this is; returns its facts."""
     try:
         with translated(database.shown):
-            await backend.check_content(connection)
-            await upgrade(connection, begin=backend.begin, shown=database.shown)
+            await backend.check_content(writing.connection)
+            await upgrade(writing.connection, begin=backend.begin, shown=database.shown)
             known = dict(await read_facts(database))
             changed = settle_facts(known, shown=database.shown, instance=instance, minted=minted, now=now)
             if changed:
-                transaction = Transaction(connection, database.statements)
-                await transaction.command(backend.begin)
+                transaction = await writing.begin(backend.begin)
                 await write_facts(transaction, changed)
-                await transaction.command("COMMIT")
+                await transaction.channel.command("COMMIT")
     except StoreUnavailableError as error:
         raise StoreError(str(error)) from error
     return known | changed

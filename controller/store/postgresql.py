@@ -4,15 +4,15 @@ Invariant: the session that writes holds an advisory lock, so that a session whi
 lock goes with its session, and every end of the connection ends both.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from controller.errors import StoreError, StoreUnavailableError
 from controller.seams import Clock
-from controller.store.database import READERS
+from controller.store.database import READERS, Channel
 from controller.store.target import Target
 
 LOCK_CLASS: Final = 0x46455252
@@ -39,6 +39,23 @@ _HOLDER: Final = f"""
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     LIMIT 1
 """  # noqa: S608 - a constant of this module
+
+
+class PostgresqlChannel:
+    """The driver sends many rows at once, and waits for one answer."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        await self._connection.executemany(text, rows)
+
+    async def change(self, text: str, row: tuple[Any, ...]) -> int:
+        tag: str = await self._connection.execute(text, *row)
+        return int(tag.rpartition(" ")[2])
+
+    async def command(self, text: str) -> None:
+        await self._connection.execute(text)
 
 
 class PostgresqlBackend:
@@ -85,6 +102,9 @@ class PostgresqlBackend:
                 "server_settings": session,
             },
         )
+
+    async def channel(self, connection: AsyncConnection) -> Channel:
+        return PostgresqlChannel((await connection.get_raw_connection()).driver_connection)
 
     async def prepare_writer(self, connection: AsyncConnection) -> None:
         if (await connection.exec_driver_sql("SELECT pg_is_in_recovery()")).scalar_one():

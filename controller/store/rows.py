@@ -13,6 +13,7 @@ import orjson
 
 from controller.documents import from_json, spec_digest, to_json
 from controller.model import (
+    HOLDING_A_SLOT,
     TERMINAL,
     Attempt,
     Desired,
@@ -37,6 +38,7 @@ HOT_COLUMNS: Final = (
     "digest",
     "desired",
     "phase",
+    "live",
     "reason",
     "message",
     "todo",
@@ -123,17 +125,18 @@ def hot_values(job: Job) -> tuple[Any, ...]:
     """The values of `HOT_COLUMNS`."""
     wishes, records = job.wishes, job.records
     current = job.attempts[-1] if job.attempts else None
-    terminal = job.phase in TERMINAL
+    phase = job.phase
     return (
         job.uid,
         job.incarnation,
         job.generation,
         job.digest,
-        job.desired.value,
-        job.phase.value,
+        job.desired._value_,
+        phase._value_,
+        phase in HOLDING_A_SLOT,
         None if job.reason is None else str(job.reason),
         plain(job.message),
-        None if job.todo is None else job.todo.value,
+        None if job.todo is None else job.todo._value_,
         job.due_at,
         job.quota_keys[0] if job.quota_keys else "",
         wishes.priority,
@@ -148,7 +151,7 @@ def hot_values(job: Job) -> tuple[Any, ...]:
         records.succeeded,
         records.failed,
         job.deadline_at,
-        wishes.deadline_s is not None and not job.deadline_exceeded and not terminal,
+        wishes.deadline_s is not None and not job.deadline_exceeded and phase not in TERMINAL,
         job.next_document is not None,
         job.accepted_at,
         job.started_at,
@@ -215,7 +218,7 @@ def attempt_values(attempt: Attempt) -> tuple[Any, ...]:
         attempt.token,
         attempt.remote_name,
         attempt.remote_id,
-        attempt.phase.value,
+        attempt.phase._value_,
         None if attempt.reason is None else str(attempt.reason),
         attempt.created_at,
         attempt.ended_at,
@@ -319,6 +322,7 @@ def _read_job(row: Sequence[Any], attempts: tuple[Attempt, ...]) -> Job:
         digest,
         desired,
         phase,
+        _live,
         reason,
         message,
         todo,

@@ -77,6 +77,7 @@ JOBS = Table(
     Column("digest", String, nullable=False),
     Column("desired", String, nullable=False),
     Column("phase", String, nullable=False),
+    Column("live", Boolean, nullable=False),
     Column("reason", String),
     Column("message", Text),
     Column("todo", String),
@@ -137,8 +138,8 @@ JOBS = Table(
         "id",
         "phase",
         "began_at",
-        sqlite_where=text("phase IN ('Creating','Uncertain','Running','Stopping')"),
-        postgresql_where=text("phase IN ('Creating','Uncertain','Running','Stopping')"),
+        sqlite_where=text("live"),
+        postgresql_where=text("live"),
     ),
     Index(
         "jobs_remote",
@@ -165,7 +166,8 @@ JOBS = Table(
 )
 """One row a job, in its present incarnation. `state` and `document` are JSON that no query looks into.
 
-`quota_key` is the first of its keys, `remote_id` and `began_at` are of its present attempt. No index is needed to keep
+`live` says that its phase holds a slot (a condition of an index that is cheap to judge), `quota_key` is the first of its
+keys, `remote_id` and `began_at` are of its present attempt. No index is needed to keep
 a uid unique: it is computed from lane, name and incarnation.
 """
 

@@ -6,18 +6,19 @@ Invariant: the lock is on a file of its own and is the kernel's, so that a kille
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import aiosqlite
 import anyio.to_thread
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from controller.errors import StoreError
 from controller.seams import Clock
-from controller.store.database import READERS
+from controller.store.database import READERS, Channel
 from controller.store.target import Target
 
 APPLICATION_ID: Final = 0x46455252
@@ -27,7 +28,25 @@ _QUICK_CHECK_BYTES_MAX: Final = 64 * 1024 * 1024
 """A larger file is not read whole at start; damage then shows when it is met."""
 _BUSY_TIMEOUT_MS: Final = 5000
 _JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+_CHECKPOINT_PAGES: Final = 4000
+"""16 MiB: a page that many commits change is copied into the database once for all of them."""
 _LOCK_POLL_S: Final = 0.1
+
+
+class SqliteChannel:
+    """One cursor for every statement."""
+
+    def __init__(self, cursor: aiosqlite.Cursor) -> None:
+        self._cursor = cursor
+
+    async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        await self._cursor.executemany(text, rows)
+
+    async def change(self, text: str, row: tuple[Any, ...]) -> int:
+        return (await self._cursor.execute(text, row)).rowcount
+
+    async def command(self, text: str) -> None:
+        await self._cursor.execute(text)
 
 
 class SqliteBackend:
@@ -87,6 +106,10 @@ class SqliteBackend:
             connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
         )
 
+    async def channel(self, connection: AsyncConnection) -> Channel:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        return SqliteChannel(await driver.cursor())
+
     async def prepare_writer(self, connection: AsyncConnection) -> None:
         """Nothing more than the pragmas of every connection."""
 
@@ -120,6 +143,7 @@ def _prepare_writer(connection: Any, _record: Any) -> None:
         connection,
         "journal_mode = WAL",
         "synchronous = FULL",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"journal_size_limit = {_JOURNAL_BYTES_MAX}",
         "cache_size = -32768",
         "temp_store = MEMORY",

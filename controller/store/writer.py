@@ -12,13 +12,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controller.errors import FencedOutError, StoreError, StoreUnavailableError
 from controller.seams import Clock, Failpoint
-from controller.store.database import Database, Transaction
-from controller.store.faults import translate, translated
+from controller.store.database import Database, Transaction, WritingConnection
+from controller.store.faults import DRIVER_ERRORS, translate, translated
 
 T = TypeVar("T")
 
@@ -69,11 +67,11 @@ class Unit(Generic[T]):
 class Writer:
     """Groups units of work into transactions."""
 
-    def __init__(self, database: Database, clock: Clock, failpoint: Failpoint, connection: AsyncConnection) -> None:
+    def __init__(self, database: Database, clock: Clock, failpoint: Failpoint, connection: WritingConnection) -> None:
         self._database = database
         self._clock = clock
         self._failpoint = failpoint
-        self._connection: AsyncConnection | None = connection
+        self._connection: WritingConnection | None = connection
         self._send, self._receive = anyio.create_memory_object_stream[Unit[Any]](UNITS_QUEUED_MAX)
 
     async def submit(self, work: Work[T], happened: Happened[T] | None = None) -> T:
@@ -180,9 +178,7 @@ class Writer:
     async def _begin(self) -> Transaction:
         if self._connection is None:
             self._connection = await self._database.connect_writer()
-        transaction = Transaction(self._connection, self._database.statements)
-        await transaction.command(self._database.backend.begin)
-        return transaction
+        return await self._connection.begin(self._database.backend.begin)
 
     async def _do(
         self, transaction: Transaction, units: list[Unit[Any]]
@@ -192,18 +188,18 @@ class Writer:
         grouped = len(units) > 1
         for unit in units:
             if grouped:
-                await transaction.command("SAVEPOINT unit")
+                await transaction.channel.command("SAVEPOINT unit")
             try:
                 results.append((unit, await unit.work(transaction)))
             except Exception as error:  # noqa: BLE001 - whatever a unit raises is its caller's, unless the store is away
                 self._raise_if_away(error)
                 if grouped:
-                    await transaction.command("ROLLBACK TO SAVEPOINT unit")
+                    await transaction.channel.command("ROLLBACK TO SAVEPOINT unit")
                     alone.append(unit)
                 else:
                     unit.fail(error)
             if grouped:
-                await transaction.command("RELEASE SAVEPOINT unit")
+                await transaction.channel.command("RELEASE SAVEPOINT unit")
         return results, alone
 
     def _raise_if_away(self, error: Exception) -> None:
@@ -215,8 +211,8 @@ class Writer:
         if self._connection is None:
             return
         try:
-            await self._connection.exec_driver_sql("ROLLBACK")
-        except (DBAPIError, OSError):
+            await self._connection.channel.command("ROLLBACK")
+        except DRIVER_ERRORS:
             # The database has rolled back by itself, or is gone; a new connection is sure to have nothing open.
             connection, self._connection = self._connection, None
             await self._database.drop(connection)
@@ -224,8 +220,8 @@ class Writer:
     async def _finish(self, transaction: Transaction, results: list[tuple[Unit[Any], Any]]) -> bool:
         """Whether the transaction is committed."""
         try:
-            await transaction.command("COMMIT")
-        except (DBAPIError, OSError) as error:
+            await transaction.channel.command("COMMIT")
+        except DRIVER_ERRORS as error:
             await self._roll_back()
             known = translate(error, self._database.shown)
             happened = await self._read_back(results)
@@ -252,7 +248,7 @@ class Writer:
                 with translated(self._database.shown):
                     transaction = await self._begin()
                     answer = await happened(transaction, result)
-                    await transaction.command("ROLLBACK")
+                    await transaction.channel.command("ROLLBACK")
                     return answer
             except StoreUnavailableError:
                 await self._roll_back()

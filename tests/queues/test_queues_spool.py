@@ -152,8 +152,9 @@ async def test_what_replaces_a_file_while_it_is_applied_is_taken_next(tmp_path: 
         (taken,) = await receive(source)
         (tmp_path / "new.part").write_text("new")
         (tmp_path / "new.part").rename(tmp_path / "a.json")
-        await settle(source, taken)
+        await settle(source, taken, "the old one was bad")
         assert [each.body for each in await receive(source)] == [b"new"]
+    assert names(tmp_path / "rejected") == []
 
 
 async def test_what_replaces_a_file_during_the_move_is_put_back(

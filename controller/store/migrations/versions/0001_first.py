@@ -83,6 +83,7 @@ def _create_jobs() -> None:
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("desired", sa.String(), nullable=False),
         sa.Column("phase", sa.String(), nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String()),
         sa.Column("message", sa.Text()),
         sa.Column("todo", sa.String()),
@@ -153,8 +154,8 @@ def _index_jobs() -> None:
         "jobs",
         ["lane", "id", "phase", "began_at"],
         unique=False,
-        sqlite_where=sa.text("phase IN ('Creating','Uncertain','Running','Stopping')"),
-        postgresql_where=sa.text("phase IN ('Creating','Uncertain','Running','Stopping')"),
+        sqlite_where=sa.text("live"),
+        postgresql_where=sa.text("live"),
     )
     op.create_index(
         "jobs_remote",

@@ -1,0 +1,256 @@
+"""`get describe events wait stop delete retry resolve`."""
+# ruff: noqa: PLC0415 - a command loads what it needs when it runs
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from controller.cli.commands.options import (
+    DryRun,
+    Every,
+    Job,
+    JobOrNone,
+    JobScope,
+    Labels,
+    Output,
+    Phases,
+    Reasons,
+    Scope,
+    Server,
+    Yes,
+    connect,
+    now,
+    open_terminal,
+)
+from controller.cli.output import Format
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(get)
+    app.command()(describe)
+    app.command()(events)
+    app.command()(wait)
+    app.command()(stop)
+    app.command()(delete)
+    app.command()(retry)
+    app.command()(resolve)
+
+
+def get(
+    target: JobOrNone = None,
+    *,
+    output: Output = Format.TABLE,
+    phase: Phases = None,
+    reason: Reasons = None,
+    label: Labels = None,
+    group: Annotated[str | None, typer.Option("--group", help="Of this group.", show_default=False)] = None,
+    text: Annotated[str | None, typer.Option("--name", help="With this in the name.", show_default=False)] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show changes until interrupted.")] = False,
+    scope: Scope = None,
+    server: Server = None,
+) -> int:
+    """Jobs: what runs, what waits and why."""
+    from controller.cli.getting import Get
+    from controller.cli.selection import select
+
+    selected = select(
+        target, scope=scope, labels=label or (), phases=phase or (), reasons=reason or (), group=group, text=text
+    )
+    with connect(server) as client:
+        command = Get(client, open_terminal(), selected, output, now)
+        return command.watch() if watch else command.once()
+
+
+def describe(target: Job, scope: JobScope = None, server: Server = None) -> int:
+    """Everything about one job: why it waits, its attempts, its last events, what to do next."""
+    from controller.cli.describing import describe as describe_job
+    from controller.cli.selection import one
+
+    selected = one(target, scope)
+    with connect(server) as client:
+        return describe_job(client, open_terminal(), selected, now())
+
+
+def events(
+    target: JobOrNone = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
+    output: Output = Format.TABLE,
+    scope: JobScope = None,
+    server: Server = None,
+) -> int:
+    """Events that are kept, of one job or of all."""
+    from controller.cli.operating import show_events
+    from controller.cli.selection import one
+
+    selected = one(target, scope) if target is not None else None
+    subject = f"{selected.scope}/{selected.kind}/{selected.name}" if selected is not None else None
+    with connect(server) as client:
+        return show_events(client, open_terminal(), output, subject=subject, follow=follow, now=now())
+
+
+def wait(
+    target: JobOrNone = None,
+    *,
+    label: Labels = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Exit with 124 after so long.")
+    ] = None,
+    scope: JobScope = None,
+    server: Server = None,
+) -> int:
+    """Wait until all are terminal: exit 0 if all Succeeded, 1 if some did not, 124 when the time is over."""
+    from controller.cli.selection import select
+    from controller.cli.waiting import wait_for
+    from controller.errors import SettingsError
+
+    selected = select(target, scope=scope, labels=label or ())
+    if not selected.is_one and not selected.labels:
+        raise SettingsError("say what to wait for: KIND/NAME or -l key=value")
+    with connect(server) as client:
+        return wait_for(client, open_terminal(), selected, timeout)
+
+
+def stop(
+    target: JobOrNone = None,
+    *,
+    label: Labels = None,
+    phase: Phases = None,
+    reason: Reasons = None,
+    every: Every = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    scope: Scope = None,
+    server: Server = None,
+) -> int:
+    """Stop jobs, where their API can."""
+    return _order(
+        "stop",
+        target,
+        label=label,
+        phase=phase,
+        reason=reason,
+        every=every,
+        yes=yes,
+        dry_run=dry_run,
+        scope=scope,
+        server=server,
+    )
+
+
+def delete(
+    target: JobOrNone = None,
+    *,
+    label: Labels = None,
+    phase: Phases = None,
+    reason: Reasons = None,
+    every: Every = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    scope: Scope = None,
+    server: Server = None,
+) -> int:
+    """Stop jobs, and delete them where their API can."""
+    return _order(
+        "delete",
+        target,
+        label=label,
+        phase=phase,
+        reason=reason,
+        every=every,
+        yes=yes,
+        dry_run=dry_run,
+        scope=scope,
+        server=server,
+    )
+
+
+def retry(
+    target: JobOrNone = None,
+    *,
+    label: Labels = None,
+    phase: Phases = None,
+    reason: Reasons = None,
+    every: Every = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    scope: Scope = None,
+    server: Server = None,
+) -> int:
+    """Run jobs again that have ended."""
+    return _order(
+        "retry",
+        target,
+        label=label,
+        phase=phase,
+        reason=reason,
+        every=every,
+        yes=yes,
+        dry_run=dry_run,
+        scope=scope,
+        server=server,
+    )
+
+
+def resolve(
+    target: JobOrNone = None,
+    *,
+    remote_id: Annotated[
+        str | None, typer.Option("--remote-id", metavar="ARN", help="It was created: this is it.", show_default=False)
+    ] = None,
+    again: Annotated[bool, typer.Option("--retry", help="Create it again: a second job is then possible.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Count it as failed.")] = False,
+    label: Labels = None,
+    phase: Phases = None,
+    reason: Reasons = None,
+    every: Every = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    scope: Scope = None,
+    server: Server = None,
+) -> int:
+    """Say what became of an Uncertain create: --remote-id, --retry or --fail."""
+    from controller.errors import SettingsError
+
+    arguments = {"remoteId": remote_id, "retry": again or None, "fail": fail or None}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if len(given) != 1:
+        raise SettingsError("say exactly one of --remote-id, --retry and --fail")
+    phases = phase or (["Uncertain"] if target is None or "/" not in target else None)
+    return _order(
+        "resolve",
+        target,
+        label=label,
+        phase=phases,
+        reason=reason,
+        every=every,
+        yes=yes,
+        dry_run=dry_run,
+        scope=scope,
+        server=server,
+        arguments=given,
+    )
+
+
+def _order(
+    verb: str,
+    target: str | None,
+    *,
+    label: list[str] | None,
+    phase: list[str] | None,
+    reason: list[str] | None,
+    every: bool,
+    yes: bool,
+    dry_run: bool,
+    scope: str | None,
+    server: str | None,
+    arguments: Mapping[str, object] | None = None,
+) -> int:
+    from controller.cli.bulk import Order, carry_out
+    from controller.cli.selection import select
+
+    selected = select(target, scope=scope, labels=label or (), phases=phase or (), reasons=reason or ())
+    order = Order(verb, selected, every=every, yes=yes, dry_run=dry_run, arguments=arguments or {})
+    with connect(server) as client:
+        return carry_out(client, open_terminal(), order)

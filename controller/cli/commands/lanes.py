@@ -1,0 +1,43 @@
+"""`lanes pause resume`."""
+# ruff: noqa: PLC0415 - a command loads what it needs when it runs
+
+from typing import Annotated
+
+import typer
+
+from controller.cli.commands.options import Output, Server, connect, open_terminal
+from controller.cli.output import Format
+
+Lane = Annotated[str | None, typer.Argument(metavar="[SCOPE/KIND]", show_default=False)]
+Why = Annotated[str, typer.Option("--why", help="Shown to others.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(lanes)
+    app.command()(pause)
+    app.command()(resume)
+
+
+def lanes(output: Output = Format.TABLE, server: Server = None) -> int:
+    """Lanes: their slots, rates and jobs, and which are paused."""
+    from controller.cli.operating import show_lanes
+
+    with connect(server) as client:
+        return show_lanes(client, open_terminal(), output)
+
+
+def pause(lane: Lane = None, why: Why = "", server: Server = None) -> int:
+    """Stop all creates of a lane, or of all lanes; running jobs go on."""
+    return _command("pause", lane, why, server)
+
+
+def resume(lane: Lane = None, why: Why = "", server: Server = None) -> int:
+    """Undo `pause`."""
+    return _command("resume", lane, why, server)
+
+
+def _command(verb: str, lane: str | None, why: str, server: str | None) -> int:
+    from controller.cli.operating import command_lanes
+
+    with connect(server) as client:
+        return command_lanes(client, open_terminal(), verb, lane, why)

@@ -1,0 +1,205 @@
+"""`lanes`, `pause`, `resume`, `events`, `deadletters`: what an operator looks at and turns.
+
+Invariant: an answer that lacks a member still gives a line.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from controller.cli.client import Client
+from controller.cli.describing import event_row
+from controller.cli.output import Format, json_line, json_text, yaml_text
+from controller.cli.selection import full_kind
+from controller.cli.table import Table
+from controller.cli.terminal import Terminal
+from controller.cli.text import age, duration, number, shown
+from controller.errors import ExitCode, NotFoundError, SettingsError
+
+Object = Mapping[str, Any]
+
+_PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain", "Succeeded", "Failed")
+_LANE_COLUMNS: Final = ("LANE", "STATE", "SLOTS", "CREATE/S", "THROTTLES", "ETA", *(phase.upper() for phase in _PHASES))
+FOLLOW_S: Final = 1.0
+_REASON_LENGTH_MAX: Final = 400
+
+
+def show_lanes(client: Client, terminal: Terminal, form: Format) -> ExitCode:
+    lanes = client.lanes()
+    if form is Format.JSON:
+        terminal.write(json_text({"items": lanes, "next": None}) + "\n")
+    elif form is Format.YAML:
+        terminal.write(yaml_text({"items": lanes, "next": None}))
+    elif form is Format.NAME:
+        terminal.write("".join(f"{shown(lane.get('lane'))}\n" for lane in lanes))
+    else:
+        terminal.table(lane_table(lanes))
+        for lane in lanes:
+            _explain_stop(terminal, lane)
+    return ExitCode.DONE
+
+
+def lane_table(lanes: Sequence[Object]) -> Table:
+    """One line a lane."""
+    rows = [
+        (
+            shown(lane.get("lane")),
+            lane_state(lane),
+            lane_slots(lane),
+            _create_rate(lane),
+            str(_sum(lane.get("rates"), "throttles")),
+            _eta(lane),
+            *(_count(lane, phase) for phase in _PHASES),
+        )
+        for lane in lanes
+    ]
+    return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]))
+
+
+def lane_state(lane: Object) -> str:
+    if lane.get("paused") is True:
+        return "paused"
+    return "unavailable" if lane.get("unavailable") else "open"
+
+
+def lane_slots(lane: Object) -> str:
+    """Places taken of those there are, over all quota keys that are in use."""
+    slots = _objects(lane.get("slots"))
+    if not slots:
+        return "-"
+    return f"{sum(number(slot.get('used')) for slot in slots)}/{sum(number(slot.get('ceiling')) for slot in slots)}"
+
+
+def _create_rate(lane: Object) -> str:
+    rates = lane.get("rates")
+    create = rates.get("create") if isinstance(rates, Mapping) else None
+    rate = create.get("rate") if isinstance(create, Mapping) else None
+    return f"{rate:.3g}" if isinstance(rate, int | float) else "-"
+
+
+def _eta(lane: Object) -> str:
+    eta = lane.get("etaSeconds")
+    return duration(eta) if isinstance(eta, int | float) and eta > 0 else "-"
+
+
+def _count(lane: Object, phase: str) -> str:
+    phases = lane.get("phases")
+    count = number(phases.get(phase)) if isinstance(phases, Mapping) else 0
+    return str(count) if count else "-"
+
+
+def _sum(values: Any, member: str) -> int:
+    return sum(number(value.get(member)) for value in _objects(values))
+
+
+def _objects(values: Any) -> list[Object]:
+    return [value for value in values.values() if isinstance(value, Mapping)] if isinstance(values, Mapping) else []
+
+
+def _explain_stop(terminal: Terminal, lane: Object) -> None:
+    if lane.get("paused") is True:
+        terminal.remark(f"{shown(lane.get('lane'))} is paused: {shown(lane.get('pauseReason'))}")
+    if lane.get("unavailable"):
+        terminal.remark(f"{shown(lane.get('lane'))} is unavailable: {shown(lane.get('unavailable'))}")
+
+
+def command_lanes(client: Client, terminal: Terminal, verb: str, lane: str | None, reason: str) -> ExitCode:
+    """`pause` or `resume` one lane, or all.
+
+    Raises:
+        NotFoundError: there is no such lane, or it refuses.
+    """
+    answers = client.command_lanes(verb, None if lane is None else _lane_name(lane), reason[:_REASON_LENGTH_MAX])
+    refused = 0
+    for answer in answers:
+        verdict = shown(answer.get("answer"))
+        refused += verdict == "rejected"
+        terminal.line(f"{shown(answer.get('lane'))} {answer.get('message') or verdict}")
+    if refused:
+        raise NotFoundError(f"{refused} of {len(answers)} lanes refused to {verb}")
+    return ExitCode.DONE
+
+
+def _lane_name(lane: str) -> str:
+    scope, slash, kind = lane.partition("/")
+    if not slash or not scope or not kind:
+        raise SettingsError(f"{lane!r} is not a lane: use SCOPE/KIND as `ferryman lanes` shows it")
+    return f"{scope}/{full_kind(kind)}"
+
+
+def show_events(
+    client: Client, terminal: Terminal, form: Format, *, subject: str | None, follow: bool, now: datetime
+) -> ExitCode:
+    """Print the events that are kept, oldest first, and then those that come."""
+    after: str | None = None
+    first = True
+    while not terminal.reader_gone:
+        events, following = client.events(after=after, subject=subject)
+        _print_events(terminal, events, form, now, header=first)
+        first = first and not events
+        ended = not events or following is None or following == after
+        after = following or after
+        if ended and not follow:
+            return ExitCode.DONE
+        if ended:
+            client.sleep(FOLLOW_S)
+    return ExitCode.DONE
+
+
+def _print_events(terminal: Terminal, events: Sequence[Object], form: Format, now: datetime, *, header: bool) -> None:
+    if not events:
+        return
+    if form is Format.TABLE:
+        rows = [(shown(event.get("time")), shown(event.get("subject")), *event_row(event, now)[1:]) for event in events]
+        terminal.table(Table(("TIME", "SUBJECT", "TYPE", "PHASE", "REASON", "MESSAGE"), rows), header=header)
+    elif form is Format.JSON:
+        terminal.write("".join(json_line(event) + "\n" for event in events))
+    elif form is Format.YAML:
+        terminal.write("".join(f"---\n{yaml_text(event)}" for event in events))
+    else:
+        terminal.write("".join(f"{shown(event.get('id'))}\n" for event in events))
+
+
+def show_dead_letters(client: Client, terminal: Terminal, form: Format, now: datetime) -> ExitCode:
+    letters = list(client.dead_letters())
+    if form is Format.JSON:
+        terminal.write(json_text({"items": letters, "next": None}) + "\n")
+    elif form is Format.YAML:
+        terminal.write(yaml_text({"items": letters, "next": None}))
+    elif form is Format.NAME:
+        terminal.write("".join(f"{shown(letter.get('id'))}\n" for letter in letters))
+    elif letters:
+        terminal.table(_letter_table(letters, now))
+    else:
+        terminal.remark("no dead letters")
+    return ExitCode.DONE
+
+
+def _letter_table(letters: Sequence[Object], now: datetime) -> Table:
+    members = ("id", "what", "subject", "source")
+    rows = [
+        (*(shown(letter.get(member)) for member in members), age(letter.get("at"), now), shown(letter.get("reason")))
+        for letter in letters
+    ]
+    return Table(("ID", "WHAT", "SUBJECT", "SOURCE", "AGE", "REASON"), rows)
+
+
+def requeue(client: Client, terminal: Terminal, ids: Sequence[int]) -> ExitCode:
+    """Send dead letters once more, those named or all; the answer is whether all were taken.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    wanted = list(ids) or [letter["id"] for letter in client.dead_letters() if letter.get("what") == "document"]
+    if not wanted:
+        raise NotFoundError("there are no dead letters to requeue")
+    rejected = 0
+    for start in range(0, len(wanted), REQUEUED_AT_ONCE):
+        for answer in client.requeue(wanted[start : start + REQUEUED_AT_ONCE]):
+            rejected += answer.get("answer") == "rejected"
+            message = f": {answer['message']}" if answer.get("message") else ""
+            terminal.line(f"{shown(answer.get('id'))} {shown(answer.get('answer'))}{message}")
+    return ExitCode.REJECTED if rejected else ExitCode.DONE
+
+
+REQUEUED_AT_ONCE: Final = 100

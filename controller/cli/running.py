@@ -1,0 +1,65 @@
+"""`run`: the daemon, with what surrounds it: settings, log, simulator, live table.
+
+Invariant: nothing that matters is decided here; the daemon runs the same with and without a terminal.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+
+from controller.cli.live import watch
+from controller.cli.logging import Masker, configure_logging, secrets_of
+from controller.cli.simulating import REGION, local_settings, pointed_at, serving, simulated_environment
+from controller.cli.terminal import Terminal
+from controller.daemon import RunOptions, run_daemon
+from controller.errors import ExitCode, StoreError, StoreUnavailableError
+from controller.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    settings: Settings
+    options: RunOptions
+    terminal: Terminal
+    live: bool
+
+    async def daemon(self) -> ExitCode:
+        if not self.options.simulate:
+            return await self._daemon(self.settings)
+        async with serving(self.settings) as endpoint:
+            return await self._daemon(pointed_at(self.settings, endpoint, os.environ.get("AWS_REGION", REGION)))
+
+    async def _daemon(self, settings: Settings) -> ExitCode:
+        try:
+            return await run_daemon(settings, self.options, watch=partial(watch, self.terminal) if self.live else None)
+        except StoreUnavailableError as error:
+            raise StoreError(str(error)) from error
+
+
+def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config: Path | None) -> ExitCode:
+    """Run the daemon until it ends.
+
+    Raises:
+        FerrymanError: it cannot start, or cannot go on.
+    """
+    settings = load_settings(config)
+    if simulate:
+        settings = local_settings(settings, os.environ)
+        _replace_environment(simulated_environment(os.environ))
+    terminal = Terminal()
+    live = terminal.shows_live and settings.log.format == "auto"
+    configure_logging(settings.log, Masker(secrets_of(settings, os.environ)), terminal, live=live)
+    options = RunOptions(files=files, until_settled=until_settled, simulate=simulate)
+    run_ = _Run(settings, options, terminal, live)
+    return anyio.run(run_.daemon, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def _replace_environment(environment: Mapping[str, str]) -> None:
+    """AWS's SDK reads its configuration from the process's own environment, and nowhere else."""
+    os.environ.clear()
+    os.environ.update(environment)

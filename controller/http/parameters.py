@@ -1,0 +1,96 @@
+"""Query parameters that several requests share, and what they mean."""
+
+import re
+from typing import Annotated, Final
+
+from fastapi import Depends, Query
+
+from controller.control import Control
+from controller.errors import NotFoundError
+from controller.http.problems import ProblemError
+from controller.http.schemas import Bulk, Text
+from controller.kinds import find_kind
+from controller.model import FailReason, Identity, Phase, WaitReason
+from controller.store import Selection
+
+PAGE: Final = 100
+PAGE_MAX: Final = 1000
+WAIT_S_MAX: Final = 60.0
+COMMAND_WAIT_S: Final = 10.0
+UNPROCESSABLE: Final = 422
+_SCOPE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
+Cursor = Annotated[str | None, Query(max_length=64 * 1024, description="The `next` of the page before.")]
+JobCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="The `next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items of the page.")]
+Wait = Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="Seconds to wait for the verdict.")]
+DryRun = Annotated[bool, Query(alias="dryRun", description="Only say what would happen.")]
+
+
+def read_selection(
+    *,
+    phase: Annotated[list[Phase] | None, Query(max_length=20)] = None,
+    reason: Annotated[list[WaitReason | FailReason] | None, Query(max_length=20)] = None,
+    label: Annotated[
+        list[Annotated[str, Query(max_length=600, pattern=r"^[^\x00=]+=[^\x00]*$")]] | None,
+        Query(max_length=20, description="`key=value`; all of them must hold."),
+    ] = None,
+    kind: Annotated[Text | None, Query(description="Full or short name.")] = None,
+    scope: Annotated[Text | None, Query()] = None,
+    name: Annotated[Text | None, Query()] = None,
+    group: Annotated[Text | None, Query()] = None,
+    text: Annotated[Text | None, Query(description="Part of the name.")] = None,
+) -> Selection:
+    """The jobs that a query means."""
+    pairs = [item.partition("=") for item in label or ()]
+    return Selection(
+        scope=scope or None,
+        kind=full_kind(kind) if kind else None,
+        name=name or None,
+        phases=frozenset(phase or ()),
+        reasons=frozenset(item.value for item in reason or ()),
+        labels={key: value for key, _, value in pairs},
+        group=group,
+        text=text or None,
+    )
+
+
+Selected = Annotated[Selection, Depends(read_selection)]
+
+
+def full_kind(word: str) -> str:
+    """The full name of a kind, given so or in short."""
+    found = find_kind(word)
+    if found is None:
+        raise ProblemError(UNPROCESSABLE, f"kind: {word!r} is no kind; `ferryman kinds` lists them")
+    return found.name
+
+
+def merged(selection: Selection, bulk: Bulk) -> Selection:
+    """What query and body say together; a member of the body wins."""
+    return Selection(
+        scope=bulk.scope or selection.scope,
+        kind=full_kind(bulk.kind) if bulk.kind else selection.kind,
+        name=selection.name,
+        phases=frozenset(bulk.phase) or selection.phases,
+        reasons=frozenset(item.value for item in bulk.reason) or selection.reasons,
+        labels={**selection.labels, **bulk.label},
+        group=bulk.group if bulk.group is not None else selection.group,
+        text=bulk.text or selection.text,
+    )
+
+
+def is_any(selection: Selection) -> bool:
+    return selection == Selection()
+
+
+def read_identity(control: Control, scope: str, kind: str, name: str) -> Identity:
+    """The identity in a path.
+
+    Raises:
+        NotFoundError: no job can be called so.
+    """
+    if not _SCOPE.fullmatch(scope) or not _NAME.fullmatch(name):
+        raise NotFoundError("no job can have this scope or name")
+    return control.identity(scope, kind, name)

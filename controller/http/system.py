@@ -1,0 +1,64 @@
+"""`/v1/summary`, `/v1/deadletters`, `/v1/shutdown`: the daemon as a whole."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body, Query, Response
+
+from controller.control import Control
+from controller.http.answers import json_answer
+from controller.http.parameters import PAGE
+from controller.http.problems import documented
+from controller.http.schemas import DeadLetterPage, NoArguments, Requeue, RequeueResults, Stopping, Summary
+
+OK: Final = 200
+ACCEPTED: Final = 202
+LETTERS_MAX: Final = 500
+"""A dead letter can hold 64 KiB."""
+
+
+def system_router(control: Control) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+
+    @router.get(
+        "/summary", summary="How things stand", tags=["daemon"], responses={OK: {"model": Summary}, **documented(503)}
+    )
+    async def read_summary() -> Response:
+        """Counts are at most a second old."""
+        return json_answer(await control.summary())
+
+    @router.get(
+        "/deadletters",
+        summary="Rejected documents and undeliverable events",
+        tags=["dead letters"],
+        responses={OK: {"model": DeadLetterPage}, **documented(422, 503)},
+    )
+    async def list_dead_letters(
+        after: Annotated[int, Query(ge=0, le=2**62, description="The `next` of the page before.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=LETTERS_MAX)] = PAGE,
+    ) -> Response:
+        """Oldest first."""
+        return json_answer(await control.dead_letters(after, limit))
+
+    @router.post(
+        "/deadletters:requeue",
+        summary="Send rejected documents once more",
+        tags=["dead letters"],
+        responses={OK: {"model": RequeueResults}, **documented(422, 503)},
+    )
+    async def requeue_dead_letters(body: Annotated[Requeue, Body()]) -> Response:
+        """A document that is still invalid stays where it is, and its result says why."""
+        return json_answer({"items": await control.requeue(body.ids), "next": None})
+
+    @router.post(
+        "/shutdown",
+        summary="Stop the daemon",
+        tags=["daemon"],
+        status_code=ACCEPTED,
+        responses={ACCEPTED: {"model": Stopping}, **documented()},
+    )
+    async def shut_down(_body: Annotated[NoArguments | None, Body()] = None) -> Response:
+        """No new creates; calls in flight finish and are recorded; remote jobs go on."""
+        control.shutdown()
+        return json_answer({"message": "stopping"}, ACCEPTED)
+
+    return router
