@@ -136,7 +136,7 @@ async def test_a_page_of_a_long_queue_has_exact_places_for_a_few_queries(tmp_pat
         documents = [batch(f"job-{number:03d}", priority=number % 3, group=f"g{number % 2}") for number in range(120)]
         await service.send(*documents)
         counted = _CountingStore(service.store)
-        jobs = Jobs(counted, service.state.lanes)  # type: ignore[arg-type]
+        jobs = Jobs(counted, service.state.lanes)
         page = await jobs.page(Selection(), None, 100)
         assert counted.asked <= 24
         places = {view["name"]: view["queue"]["position"] for view in page["items"]}
@@ -170,7 +170,7 @@ async def test_a_queue_in_order_costs_two_questions(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         await service.send(*(batch(f"job-{number:03d}") for number in range(60)))
         counted = _CountingStore(service.store)
-        page = await Jobs(counted, service.state.lanes).page(Selection(), None, 50)  # type: ignore[arg-type]
+        page = await Jobs(counted, service.state.lanes).page(Selection(), None, 50)
         assert [view["queue"]["position"] for view in page["items"]] == list(range(60, 10, -1))
         assert counted.asked == 2
 

@@ -26,6 +26,7 @@ STORE_URL: Final = "sqlite:///ferryman-simulated.db"
 STORE_VARIABLE: Final = "FERRYMAN_STORE__URL"
 REGION: Final = "us-east-1"
 ACCESS_KEY: Final = "AKIASIMULATED0000000"
+SECRET_KEY: Final = "00000000simulated00000000simulated000000"  # noqa: S105 - signs for nobody
 _LEDGER: Final = "ferryman-simulated-ledger.jsonl"
 _LOCAL_SOURCES: Final = ("dir:",)
 _LOCAL_SINKS: Final = ("log", "file:")
@@ -46,7 +47,7 @@ def simulated_environment(environment: Mapping[str, str]) -> dict[str, str]:
     no_proxy = ",".join([*hosts, "127.0.0.1", "localhost"])
     return kept | {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": "simulated",
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -184,6 +185,6 @@ async def _simulate(host: str, port: int, settings: Settings, ledger: Path | Non
 
 def _introduce(terminal: Terminal, url: str) -> None:
     terminal.line(f"A simulated AWS listens on {url}. Point any AWS SDK at it:")
-    terminal.line(f"  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY=simulated")
+    terminal.line(f"  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}")
     terminal.line(f"  export AWS_REGION={REGION}")
     terminal.line(f"What was created: curl {url}/_simulator/ledger - end it with Ctrl-C.")

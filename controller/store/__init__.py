@@ -263,6 +263,9 @@ class Outbox(Protocol):
     async def advance(self, sink: str, cursors: Mapping[str, int], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Move cursors; durable when it returns."""
 
+    async def keep_sinks(self, sinks: Sequence[str]) -> None:
+        """Forget the cursors of every other sink, so that events no longer wait for it."""
+
 
 class StoreReads(Protocol):
     """What people look at: the API and the command line."""

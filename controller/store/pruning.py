@@ -46,16 +46,15 @@ async def prune(
 
 
 async def _prune_events(transaction: Transaction, before: float, limit: int) -> int:
-    rows = (await transaction.execute(_CURSORS)).all()
-    cursors = {(row[0], row[1]): row[2] for row in rows}
+    cursors: dict[tuple[str, str], int] = {(row.sink, row.lane): row.seq for row in await transaction.execute(_CURSORS)}
     sinks = {sink for sink, _ in cursors}
     removed = 0
     for lane in (await transaction.execute(_LANES)).scalars().all():
         if removed >= limit:
             break
         parameters = {"of_lane": lane, "before": before, "up_to": limit - removed}
-        row = (await transaction.execute(_BOUNDARY, parameters)).one()
-        last, young = row[0], row[1]
+        row: Any = (await transaction.execute(_BOUNDARY, parameters)).one()
+        last, young = row
         if last is None:
             continue
         delivered = min((cursors.get((sink, lane), 0) for sink in sinks), default=last)

@@ -166,9 +166,9 @@ JOBS = Table(
 )
 """One row a job, in its present incarnation. `state` and `document` are JSON that no query looks into.
 
-`live` says that its phase holds a slot (a condition of an index that is cheap to judge), `quota_key` is the first of its
-keys, `remote_id` and `began_at` are of its present attempt. No index is needed to keep
-a uid unique: it is computed from lane, name and incarnation.
+`live` says that its phase holds a slot: a condition of an index that is cheap to judge. `quota_key` is the first of its
+keys; `remote_id` and `began_at` are of its present attempt. No index is needed to keep a uid unique: it is computed
+from lane, name and incarnation.
 """
 
 ATTEMPTS = Table(

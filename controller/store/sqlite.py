@@ -135,7 +135,6 @@ class SqliteBackend:
 
     async def finish_writer(self, connection: AsyncConnection) -> None:
         await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        await connection.exec_driver_sql("PRAGMA optimize")
 
 
 def _prepare_writer(connection: Any, _record: Any) -> None:

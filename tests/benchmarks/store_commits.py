@@ -123,7 +123,9 @@ async def main() -> None:
             await bench.run(arguments.jobs)
     for what, cpu_s in bench.spent.cpu_s.items():
         each = cpu_s / arguments.jobs * 1e6
-        sys.stdout.write(f"{what:8} {each:7.1f} us CPU {bench.spent.wall_s[what] / arguments.jobs * 1e6:7.1f} us wall\n")
+        sys.stdout.write(
+            f"{what:8} {each:7.1f} us CPU {bench.spent.wall_s[what] / arguments.jobs * 1e6:7.1f} us wall\n"
+        )
     if profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 

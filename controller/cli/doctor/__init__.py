@@ -4,7 +4,8 @@ Invariant: nothing is changed, neither here nor at AWS: every call reads, or nam
 stands for itself; what could not be checked says so.
 """
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -17,16 +18,20 @@ from controller.cli.doctor.finding import Finding, Level, failed, ok, warning
 from controller.cli.doctor.scopes import check_scope
 from controller.cli.doctor.store import check_store
 from controller.cli.logging import Masker, configure_logging, secrets_of
-from controller.cli.table import Table
+from controller.cli.table import COLOURS
 from controller.cli.terminal import Terminal
+from controller.cli.text import visible
 from controller.daemon import policy_of
+from controller.documents.create_shape import create_shape
 from controller.errors import ExitCode, SettingsError
 from controller.http.guard import read_token
 from controller.kinds import KINDS
 from controller.seams import Clock, SystemClock
-from controller.settings import LogSettings, Settings, load_settings
+from controller.settings import CONFIG_VARIABLE, LogSettings, Settings, load_settings
 
-_LINE_WIDTHS: Final = (8, 44)
+_LEVEL: Final = 8
+_SUBJECT: Final = 46
+_RESET: Final = "\x1b[0m"
 
 
 def run_doctor(config: Path | None) -> ExitCode:
@@ -45,20 +50,15 @@ async def _doctor(config: Path | None, terminal: Terminal) -> ExitCode:
 
 
 def _print(terminal: Terminal, finding: Finding) -> None:
-    level = f"{finding.level:<{_LINE_WIDTHS[0]}}"
-    subject = f"{finding.subject:<{_LINE_WIDTHS[1]}}"
-    row = Table(("", "", ""), [(level.strip(), subject, finding.detail)])
+    level = f"{finding.level:<{_LEVEL}}"
     if terminal.coloured:
-        terminal.table(row, header=False)
-    else:
-        terminal.line(f"{level}{subject} {finding.detail}")
+        level = f"{COLOURS[finding.level]}{level}{_RESET}"
+    terminal.write(f"{level}{visible(f'{finding.subject:<{_SUBJECT}} {finding.detail}')}\n")
     if finding.advice:
-        terminal.line(f"{'':<{_LINE_WIDTHS[0]}}-> {finding.advice}")
+        terminal.line(f"{'':<{_LEVEL}}-> {finding.advice}")
 
 
-async def _findings(config: Path | None, terminal: Terminal) -> AsyncIterator[Finding]:
-    import os  # noqa: PLC0415 - the environment is read here and nowhere else in this module
-
+async def _findings(config: Path | None, terminal: Terminal) -> AsyncGenerator[Finding, None]:
     try:
         settings = load_settings(config)
         policy_of(settings)
@@ -68,33 +68,27 @@ async def _findings(config: Path | None, terminal: Terminal) -> AsyncIterator[Fi
         return
     quiet = LogSettings(level="error", format=settings.log.format)
     configure_logging(quiet, Masker(secrets_of(settings, os.environ)), terminal, live=False)
-    yield ok("settings", f"read from {config or os.environ.get('FERRYMAN_CONFIG') or 'the environment and defaults'}")
-    clock = SystemClock()
-    async for finding in _everything(settings, clock):
-        yield finding
+    yield ok("settings", f"read from {config or os.environ.get(CONFIG_VARIABLE) or 'the environment and defaults'}")
+    async with aclosing(_everything(settings, SystemClock())) as findings:
+        async for finding in findings:
+            yield finding
 
 
-async def _everything(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
+async def _everything(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
     yield await check_store(settings.store.url)
     for name in settings.scopes:
         for finding in await check_scope(name, settings, clock):
             yield finding
-    for finding in await check_sources(settings, clock):
-        yield finding
-    for finding in await check_sinks(settings, clock):
-        yield finding
     if not settings.queue.sources:
-        yield warning(
-            "queue", "no source is configured", "documents then come by `ferryman apply`, files and HTTP only"
-        )
+        yield warning("queue", "no source is configured: documents come by `apply`, files and HTTP only")
+    for finding in (*await check_sources(settings, clock), *await check_sinks(settings, clock)):
+        yield finding
 
 
 def _advise(terminal: Terminal) -> None:
     """The permission that new users miss first cannot be tested without creating a job."""
     terminal.line("")
-    terminal.line("Creates themselves cannot be tested without creating. What fails first is iam:PassRole: test it for")
-    terminal.line("each role that your documents name, against the ARN that is shown above:")
-    services = {kind.name.partition(".")[0]: kind.name for kind in KINDS.values() if kind.service != "personalize"}
-    named = [next(iter(services.values())), *(kind.name for kind in KINDS.values() if kind.service == "personalize")]
-    for kind in named:
-        terminal.line(f"  {kind}: {pass_role_hint(kind, '<role ARN>')}")
+    terminal.line("A create cannot be tested without creating. When one is denied although all above is allowed,")
+    for kind in KINDS.values():
+        if "roleArn" in create_shape(kind).members:
+            terminal.line(f"- {kind.name}: {pass_role_hint(kind.name, '<role ARN of the document>')}")
