@@ -35,7 +35,7 @@ async def test_each_document_gets_its_own_answer_in_order(tmp_path: Path) -> Non
         assert answers[0]["job"] == {"scope": "default", "kind": BATCH, "name": "new"}
         assert answers[0]["uid"] is not None
         assert [bool(answer["problems"]) for answer in answers] == [False, True, False, False]
-        assert answers[1]["job"] == {"scope": None, "kind": "nonsense", "name": "x"}
+        assert answers[1]["job"] == {"scope": "default", "kind": "nonsense", "name": "x"}
 
 
 async def test_without_a_wait_the_answer_is_pending_and_the_document_durable(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ async def test_dead_letters_are_listed_and_sent_again_once_they_are_valid(tmp_pa
         second = await service.control.dead_letters(int(first["next"]), 10)
         letters = {letter["subject"]: letter for letter in (*first["items"], *second["items"])}
         assert len(letters) == 2
-        invalid, valid = letters["?/nonsense/x"]["id"], letters[str(identity("one"))]["id"]
+        invalid, valid = letters["default/nonsense/x"]["id"], letters[str(identity("one"))]["id"]
         results = await service.control.requeue([invalid, valid, 999_999])
         assert [result["answer"] for result in results] == ["rejected", "accepted", "rejected"]
 

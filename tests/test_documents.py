@@ -624,9 +624,9 @@ MEMBERS = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(raw=JSON | MEMBERS)
 def test_any_json_has_an_outcome_at_once(raw: Any) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     outcome = read(raw)
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
     if isinstance(outcome, Rejection):
         assert outcome.problems
         assert all(problem.isprintable() for problem in outcome.problems)

@@ -178,9 +178,9 @@ def test_the_worst_short_message_takes_less_than_fifty_milliseconds(name: str) -
     read_message(b"{}", KINDS, POLICY)
     elapsed_s = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.thread_time()
         assert read_message(data, KINDS, POLICY)
-        elapsed_s.append(time.perf_counter() - started)
+        elapsed_s.append(time.thread_time() - started)
     assert min(elapsed_s) < 0.05
 
 

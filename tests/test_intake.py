@@ -152,7 +152,7 @@ async def test_a_bad_document_does_not_touch_its_neighbours(tmp_path: Path) -> N
         receipts = await intake_of(store).submit(encoded(document("a"), {"name": "b"}, document("c")), "test")
         assert [entry.name for entry in await store.inbox(LANE, 10)] == ["a", "c"]
     assert [receipt.accepted for receipt in receipts] == [True, False, True]
-    assert receipts[1].identity == "?/?/b"
+    assert receipts[1].identity == "default/?/b"
     assert any("spec" in problem for problem in receipts[1].problems)
 
 
@@ -223,7 +223,7 @@ async def test_a_spool_is_read_into_the_inbox(tmp_path: Path) -> None:
     assert (status.deliveries, status.accepted, status.rejected) == (3, 3, 2)
     assert [path.name for path in (directory / "done").iterdir()] == ["1.json"]
     reason = (directory / "rejected" / "2.json.reason.txt").read_text()
-    assert reason.startswith("1 accepted, 1 rejected\n?/?/bad: ")
+    assert reason.startswith("1 accepted, 1 rejected\ndefault/?/bad: ")
 
 
 async def test_an_empty_source_is_idle_and_a_document_ends_that(tmp_path: Path) -> None:
@@ -399,12 +399,12 @@ async def test_rejected_documents_become_dead_letters_and_events(tmp_path: Path)
         letters = await store.list_dead_letters(0, 10)
         events = [orjson.loads(event.body) for event in await store.events_after(INTAKE_LANE, 0, 10)]
     assert commits
-    assert [letter.subject for letter in letters] == ["?/?/bad", "?/?/worse", "?/?/?"]
+    assert [letter.subject for letter in letters] == ["default/?/bad", "default/?/worse", "?/?/?"]
     assert {letter.what for letter in letters} == {"document"}
     assert orjson.loads(letters[0].body) == bad
     assert [event["id"] for event in events] == ["intake-1", "intake-2", "intake-3"]
     assert {event["type"] for event in events} == {"ferryman.document.rejected"}
-    assert events[0]["subject"] == "?/?/bad"
+    assert events[0]["subject"] == "default/?/bad"
     assert set(events[0]["data"]) == {"source", "reason", "problems", "document"}
     assert events[0]["data"]["source"] == "http"
     assert len(events[0]["data"]["document"]) <= EXCERPT_BYTES_MAX

@@ -247,9 +247,9 @@ def _patterns(held: Shape) -> list[str]:
 @pytest.mark.parametrize("name", ["-" * 60 + "!", "a" + "-" * 60 + "!", "a-" * 31 + "!"])
 def test_an_exponential_pattern_is_judged_in_linear_time(name: str) -> None:
     validator = spec_validator(KINDS["bedrock.ModelInvocationJob"])
-    started = time.perf_counter()
+    started = time.thread_time()
     found = validator.problems({"jobName": name})
-    elapsed_s = time.perf_counter() - started
+    elapsed_s = time.thread_time() - started
     assert any(problem.startswith("spec.jobName: ") and "does not match the pattern" in problem for problem in found)
     assert elapsed_s < 0.01
 

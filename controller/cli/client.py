@@ -59,17 +59,16 @@ class Client:
         self.server = _base_url(server)
         self.sleep = sleep
         self.monotonic = monotonic
+        if not (token.isascii() and (token.isprintable() or not token)):
+            raise SettingsError("the token in FERRYMAN_HTTP__TOKEN holds characters that a token cannot hold")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        try:
-            self._http = httpx.Client(
-                base_url=self.server,
-                headers={**headers, "accept": "application/json", "user-agent": "ferryman"},
-                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-                trust_env=not is_loopback(self.server),
-                follow_redirects=False,
-            )
-        except (ValueError, UnicodeError) as error:
-            raise SettingsError("the token holds characters that a header cannot hold") from error
+        self._http = httpx.Client(
+            base_url=self.server,
+            headers={**headers, "accept": "application/json", "user-agent": "ferryman"},
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            trust_env=not is_loopback(self.server),
+            follow_redirects=False,
+        )
 
     @classmethod
     def from_environment(cls, server: str | None, environment: Mapping[str, str] = os.environ) -> "Client":
@@ -282,7 +281,7 @@ def _base_url(server: str) -> str:
         httpx.URL(text)
     except (ValueError, httpx.InvalidURL):
         usable = False
-    if not usable or parts.username or parts.query or parts.fragment:
+    if not usable or not text.isprintable() or " " in text or parts.username or parts.query or parts.fragment:
         raise SettingsError(f"--server needs a URL like {DEFAULT_SERVER}")
     return text.rstrip("/")
 

@@ -93,7 +93,7 @@ def _read(path: Path | None) -> bytes:
     size = FILE_BOUNDS.size_max + 1
     try:
         if path is None:
-            return sys.stdin.buffer.read(size)
+            return sys.stdin.buffer.read(size) if sys.stdin is not None else b""
         with path.open("rb") as file:
             return file.read(size)
     except OSError as error:

@@ -14,6 +14,7 @@ from controller.documents import Explanation, explain, split_kind_and_path
 from controller.errors import ExitCode, SettingsError
 from controller.kinds import KINDS, Kind
 
+_WIDTH_MIN: Final = 20
 _WIDTH_MAX: Final = 100
 
 
@@ -80,7 +81,7 @@ def _head(terminal: Terminal, explanation: Explanation) -> None:
         terminal.line(f"MEMBER:    {explanation.path} <{explanation.type}> ({needed})")
     for constraint in explanation.constraints:
         terminal.line(f"RULE:      {constraint}")
-    width = min(_WIDTH_MAX, terminal.size[0])
+    width = max(_WIDTH_MIN, min(_WIDTH_MAX, terminal.size[0]))
     terminal.write("\n")
     for paragraph in explanation.documentation.splitlines():
         for line in wrap(paragraph, width - 2) or [""]:

@@ -69,7 +69,7 @@ def screen(summary: View, lanes: Sequence[View], jobs: Sequence[View], *, width:
     busy = [lane for lane in lanes if _is_busy(lane)]
     lines = [summary_line(summary)]
     if busy:
-        lines += ["", _drawn(lane_table(busy), width, coloured)]
+        lines += ["", _drawn(lane_table(busy, short=True), width, coloured)]
     if jobs:
         now = datetime.now(UTC)
         lines += [_drawn(job_table(jobs, now, scopes=needs_scopes(jobs), bars=True), width, coloured)]

@@ -9,18 +9,21 @@ from typing import Any, Final
 
 from controller.cli.client import Client
 from controller.cli.describing import event_row
+from controller.cli.job_table import short_kind
 from controller.cli.output import Format, json_line, json_text, yaml_text
 from controller.cli.selection import full_kind
 from controller.cli.table import Table
 from controller.cli.terminal import Terminal
 from controller.cli.text import age, duration, number, shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
+from controller.kinds.kind import ALL_JOBS
 
 Object = Mapping[str, Any]
 
 _PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain", "Succeeded", "Failed")
 _LANE_COLUMNS: Final = ("LANE", "STATE", "SLOTS", "CREATE/S", "THROTTLES", "ETA", *(phase.upper() for phase in _PHASES))
 FOLLOW_S: Final = 1.0
+REQUEUED_AT_ONCE: Final = 100
 _REASON_LENGTH_MAX: Final = 400
 
 
@@ -39,11 +42,11 @@ def show_lanes(client: Client, terminal: Terminal, form: Format) -> ExitCode:
     return ExitCode.DONE
 
 
-def lane_table(lanes: Sequence[Object]) -> Table:
-    """One line a lane."""
+def lane_table(lanes: Sequence[Object], *, short: bool = False) -> Table:
+    """One line a lane; `short` names its kind in short."""
     rows = [
         (
-            shown(lane.get("lane")),
+            f"{shown(lane.get('scope'))}/{short_kind(lane.get('kind'))}" if short else shown(lane.get("lane")),
             lane_state(lane),
             lane_slots(lane),
             _create_rate(lane),
@@ -63,8 +66,10 @@ def lane_state(lane: Object) -> str:
 
 
 def lane_slots(lane: Object) -> str:
-    """Places taken of those there are, over all quota keys that are in use."""
-    slots = _objects(lane.get("slots"))
+    """Places taken of those there are; where one key counts every job of the lane, of that key alone."""
+    keys = lane.get("slots")
+    everything = keys.get(ALL_JOBS) if isinstance(keys, Mapping) else None
+    slots = [everything] if isinstance(everything, Mapping) else _objects(keys)
     if not slots:
         return "-"
     return f"{sum(number(slot.get('used')) for slot in slots)}/{sum(number(slot.get('ceiling')) for slot in slots)}"
@@ -200,6 +205,3 @@ def requeue(client: Client, terminal: Terminal, ids: Sequence[int]) -> ExitCode:
             message = f": {answer['message']}" if answer.get("message") else ""
             terminal.line(f"{shown(answer.get('id'))} {shown(answer.get('answer'))}{message}")
     return ExitCode.REJECTED if rejected else ExitCode.DONE
-
-
-REQUEUED_AT_ONCE: Final = 100

@@ -37,23 +37,27 @@ def _run(arguments: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except typer.TyperException as error:
         return _fail(_usage_sentence(error), ExitCode.USAGE)
-    except BrokenPipeError:
-        return ExitCode.DONE  # whoever read the output has seen what they wanted
     except OSError as error:
-        return _fail(f"{error.filename or 'the operation'}: {error.strerror or error}", ExitCode.USAGE)
+        return _fail(f"{error.filename or 'this machine'}: {error.strerror or error}", ExitCode.USAGE)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
 def _usage_sentence(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     describe = getattr(error, "format_message", None)
-    sentence = (describe() if describe is not None else str(error)).strip().replace("\n", " ").rstrip(".")
+    sentence = (
+        (describe() if describe is not None else str(error))
+        .strip()
+        .replace("\n", " ")
+        .replace("Value error, ", "")
+        .rstrip(".")
+    )
     command = context.command_path if context is not None else NAME
     return f"{sentence[:1].lower()}{sentence[1:]}; `{command} --help` shows how it is used"
 
 
 def _fail(sentence: str, code: int) -> int:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):  # stderr is None where the process was started without
         sys.stderr.write(f"{NAME}: {visible(sentence)}\n")
     return code
 
@@ -68,6 +72,8 @@ def _let_everything_be_written() -> None:
 
 def _flush(code: int) -> int:
     """Write what is buffered; a reader who has left is no error."""
+    if sys.stdout is None:
+        return code
     try:
         sys.stdout.flush()
     except OSError as error:

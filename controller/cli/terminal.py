@@ -4,14 +4,17 @@ Invariant: nothing is coloured unless stdout is a terminal and `NO_COLOR` is not
 goes into a file or a pipe.
 """
 
+import contextlib
 import os
 import shutil
 import sys
 from collections.abc import Mapping
+from io import StringIO
 from typing import Final, TextIO
 
 from controller.cli.table import Table, render
 from controller.cli.text import visible
+from controller.errors import SettingsError
 
 _CLEAR: Final = "\x1b[H\x1b[2J"
 _WIDTH_UNKNOWN: Final = 120
@@ -27,8 +30,8 @@ class Terminal:
         stdin: TextIO | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self.stdout = stdout or sys.stdout
-        self.stderr = stderr or sys.stderr
+        self.stdout = stdout or sys.stdout or _nowhere()
+        self.stderr = stderr or sys.stderr or _nowhere()
         self._stdin = stdin or sys.stdin
         self.shows_live = self.stdout.isatty() and environment.get("TERM") != "dumb"
         self.reader_gone = False
@@ -47,7 +50,11 @@ class Terminal:
         return found.columns, found.lines
 
     def write(self, text: str) -> None:
-        """Text that is safe already, as it is; once its reader has left, nothing more."""
+        """Text that is safe already, as it is; once its reader has left, nothing more.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
         if self.reader_gone:
             return
         try:
@@ -55,6 +62,8 @@ class Terminal:
             self.stdout.flush()
         except BrokenPipeError:
             self.reader_gone = True
+        except OSError as error:
+            raise SettingsError(f"the output cannot be written: {error.strerror}") from error
 
     def line(self, text: str) -> None:
         """One line of the result, made safe."""
@@ -62,8 +71,9 @@ class Terminal:
 
     def remark(self, text: str) -> None:
         """One line beside the result, made safe."""
-        self.stderr.write(f"{visible(text)}\n")
-        self.stderr.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.stderr.write(f"{visible(text)}\n")
+            self.stderr.flush()
 
     def table(self, table: Table, *, header: bool = True) -> None:
         self.write(self.rendered(table, header=header))
@@ -85,3 +95,8 @@ class Terminal:
         self.stderr.write(f"{visible(question)} [y/N] ")
         self.stderr.flush()
         return self._stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _nowhere() -> TextIO:
+    """For a stream that the process was started without."""
+    return StringIO()

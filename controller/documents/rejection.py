@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from controller.documents.canonical import DEFAULT_SCOPE
 from controller.validation import PROBLEMS_MAX
 from controller.validation.quoting import cut, printable
 
@@ -67,6 +68,8 @@ def claimed_identity(raw: Any) -> ClaimedIdentity:
     if not isinstance(raw, dict):
         return ClaimedIdentity()
     kind, name, scope = (_claim(raw.get(member)) for member in ("kind", "name", "scope"))
+    if "scope" not in raw:
+        scope = DEFAULT_SCOPE
     return ClaimedIdentity(kind=kind, name=name, scope=scope)
 
 

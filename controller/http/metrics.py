@@ -27,7 +27,7 @@ _OF_OPERATION: Final = ("lane", "operation")
 _OF_KEY: Final = ("lane", "quota_key")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps its collectors by hash
 class Snapshot:
     """What one scrape shows."""
 

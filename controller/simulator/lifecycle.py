@@ -27,6 +27,10 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "CREATE FAILED": "The batch inference job failed: the input data could not be read.",
 }
 
+TICK_DIGITS: Final = 3
+TICK_S: Final = 10.0**-TICK_DIGITS
+"""Instants of a timeline are rounded to this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -128,7 +132,7 @@ def timeline_of(plan: Plan, created_at: float, started_at: float) -> Timeline:
     entries, at = [], created_at
     for position, (status, seconds) in enumerate(plan.stages):
         entries.append((at, status))
-        at = round((started_at if position == 0 else at) + seconds, 3)
+        at = round((started_at if position == 0 else at) + seconds, TICK_DIGITS)
     entries.append((at, plan.final))
     return tuple(entries)
 
@@ -144,7 +148,9 @@ def records_at(plan: Plan, timeline: Timeline, working: str, at: float) -> Recor
         if status == working and begins <= at:
             left = timeline[position + 1][0] if position + 1 < len(timeline) else at
             planned = dict(plan.stages)[working]
-            done = 1.0 if planned <= 0 else min(1.0, (min(at, left) - begins) / planned)
+            lasted = min(at, left) - begins
+            # Instants are whole milliseconds, so a stage that ran its course may look a little short.
+            done = 1.0 if lasted >= planned - 2 * TICK_S else lasted / planned
             processed = int(plan.records_total * plan.processed_share * done + 1e-9)
             failed = int(processed * plan.error_share + 1e-9)
             return Records(plan.records_total, processed, processed - failed, failed)

@@ -8,7 +8,7 @@ incarnation, of one statement, so that the two always fit together.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, exists, func, literal_column, or_, select, text
 from sqlalchemy.sql.selectable import CTE
 
 from controller.model import Job, Phase, Stub, Todo
@@ -36,7 +36,7 @@ _LIVE: Final = text("jobs.live")
 _RUNNING: Final = _J.phase.in_(["Running", "Stopping"])
 _WANTS_DEADLINE: Final = text("jobs.deadline_wanted")
 _OPEN_PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain")
-_LIMIT: Final[ColumnElement[int]] = bindparam("up_to")
+_LIMIT: Final[ColumnElement[int]] = bindparam("up_to", type_=Integer)
 _MIRROR: Final = (
     _J.id,
     _J.remote_id,

@@ -107,8 +107,8 @@ async def _running(writer: Writer) -> AsyncIterator[None]:
             finally:
                 writer.close()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
-            raise
+        # What ends the writer ends its callers too, with the very same exception.
         error = group.exceptions[0]
-        error.__suppress_context__ = True
+        if any(other is not error for other in group.exceptions):
+            raise
         raise error from error.__cause__

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 
 from controller.store import DeadLetter, OutboxEvent
 from controller.store.database import Database, Transaction
@@ -15,7 +15,7 @@ _E: Final = EVENTS.c
 _LAST: Final = select(func.max(_E.seq)).where(_E.lane == LANES.c.lane).scalar_subquery()
 _LANES: Final = select(LANES.c.lane, _LAST)
 AFTER: Final = (select(*_E).where(_E.lane == bindparam("of_lane"), _E.seq > bindparam("after")).order_by(_E.seq)).limit(
-    bindparam("up_to")
+    bindparam("up_to", type_=Integer)
 )
 _CURSORS: Final = select(CURSORS.c.lane, CURSORS.c.seq).where(CURSORS.c.sink == bindparam("of_sink"))
 _OF_SINK: Final = CURSORS.c.sink == bindparam("of_sink")

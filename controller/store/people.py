@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, select, text
+from sqlalchemy import BindParameter, Integer, and_, bindparam, delete, func, select, text
 
 from controller.errors import NotFoundError
 from controller.model import Identity, Job, Phase, Stub
@@ -32,10 +32,12 @@ _AFTER_OF_SUBJECT: Final = (
     select(*_E)
     .where(_OF_SUBJECT, _E.lane == bindparam("of_lane"), _E.seq > bindparam("after"))
     .order_by(_E.seq)
-    .limit(bindparam("up_to"))
+    .limit(bindparam("up_to", type_=Integer))
 )
-_LAST: Final = select(*_E).where(_OF_SUBJECT).order_by(_E.lane.desc(), _E.seq.desc()).limit(bindparam("up_to"))
-_LETTERS: Final = select(*_D).where(_D.id > bindparam("after")).order_by(_D.id).limit(bindparam("up_to"))
+_LAST: Final = (
+    select(*_E).where(_OF_SUBJECT).order_by(_E.lane.desc(), _E.seq.desc()).limit(bindparam("up_to", type_=Integer))
+)
+_LETTERS: Final = select(*_D).where(_D.id > bindparam("after")).order_by(_D.id).limit(bindparam("up_to", type_=Integer))
 
 
 def _ahead() -> Any:

@@ -5,7 +5,7 @@ Invariant: no event goes before every sink with a cursor has passed it.
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, case, delete, exists, func, select
+from sqlalchemy import Integer, bindparam, case, delete, exists, func, select
 from sqlalchemy.sql.selectable import Select
 
 from controller.store.database import Transaction
@@ -22,7 +22,7 @@ def _boundary() -> Select[Any]:
         select(_E.seq, _E.at)
         .where(_E.lane == bindparam("of_lane"))
         .order_by(_E.seq)
-        .limit(bindparam("up_to"))
+        .limit(bindparam("up_to", type_=Integer))
         .subquery()
     )
     young = case((oldest.c.at >= bindparam("before"), oldest.c.seq))
