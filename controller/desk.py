@@ -435,6 +435,7 @@ class Desk:
             reply = await self.clients.call(service or self.kind.service, operation, parameters)
         except ThrottledError:
             self._throttled(use, sent_at)
+            await self._tell_throttle(use)
             raise
         except ScopeUnavailableError as error:
             self.counts[use].errors += 1
@@ -455,7 +456,7 @@ class Desk:
         if self.limiters[use].throttled(sent_at, now):
             self.log.warning("AWS throttles", operation=use, rate=round(self.limiters[use].present_rate(now), 3))
 
-    async def tell_throttle(self, use: str) -> None:
+    async def _tell_throttle(self, use: str) -> None:
         """Say once in a while, as an event, that AWS throttles."""
         now = self.clock.monotonic()
         if now - self._throttle_told_at < THROTTLE_EVENT_S:

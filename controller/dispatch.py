@@ -25,7 +25,6 @@ from controller.errors import (
     NoAnswerError,
     QuotaFullError,
     RefusedError,
-    ThrottledError,
 )
 from controller.model import Attempt, Job, Observation, Phase, Todo
 from controller.transitions.creating import adopt, intend, made, name_taken, refused, withdraw
@@ -257,8 +256,6 @@ class Dispatcher:
         desk.wake.dispatch.set()
         for name, data in refused_keys:
             await desk.say(name, data)
-        if any(isinstance(sent.error, ThrottledError) for sent in batch):
-            await desk.tell_throttle("create")
 
     def _learn_before(self, batch: Sequence[Sent]) -> Sequence[tuple[str, dict[str, object]]]:
         """A refusal parks its key before the job's return to the queue could wake it."""
@@ -302,7 +299,7 @@ class Dispatcher:
     def _backoff_s(self, job: Job, error: AwsError) -> float:
         attempt = _attempt(job)
         if isinstance(error, DeniedError | MissingError | RefusedError):
-            return self._desk.backoff(job.refusals, base_s=10, ceiling_s=240)
+            return self._desk.backoff(job.refusals, base_s=40, ceiling_s=300)
         return self._desk.backoff(max(job.refusals, attempt.resolve_tries))
 
     def first_get_at(self, job: Job) -> float | None:

@@ -17,7 +17,7 @@ from controller.errors import StoreUnavailableError
 from controller.seams import Clock
 from controller.store import Inbox, NewEntry
 
-ENTRIES_MAX: Final = 5_000
+ENTRIES_MAX: Final = 1_000
 """Written in one transaction, unless a single sender brings more."""
 
 

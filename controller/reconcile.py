@@ -221,8 +221,12 @@ class Reconciler:
         names = [observation.name for observation, _ in others if observation.name]
         intents = await desk.store.open_intents(desk.lane, names)
         known = await desk.store.remote_ids_known(desk.lane, [observation.remote_id for observation, _ in others])
+        # Looked up last: a create that was recorded while this page was on its way is ours by now.
+        ours = await desk.store.mirrors(desk.lane, list(known)) if known else {}
         found: list[tuple[int, Rule]] = []
         for observation, body in others:
+            if observation.remote_id in ours:
+                continue
             job = intents.get(observation.name or "")
             if job is not None:
                 if job not in desk.in_flight:

@@ -16,7 +16,7 @@ from controller.cli.live import watch
 from controller.cli.logging import Masker, configure_logging, secrets_of
 from controller.cli.simulating import REGION, local_settings, pointed_at, serving, simulated_environment
 from controller.cli.terminal import Terminal
-from controller.daemon import RunOptions, run_daemon
+from controller.daemon import RunOptions, expand, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
 from controller.settings import Settings, load_settings
 
@@ -51,6 +51,7 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     if simulate:
         settings = local_settings(settings, os.environ)
         _replace_environment(simulated_environment(os.environ))
+    expand(files)
     terminal = Terminal()
     live = terminal.shows_live and settings.log.format == "auto"
     configure_logging(settings.log, Masker(secrets_of(settings, os.environ)), terminal, live=live)

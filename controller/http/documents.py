@@ -27,6 +27,7 @@ SUFFIXES: Final = {
     "application/x-ndjson": ".jsonl",
 }
 """How a body is read, by its media type."""
+SCHEMA: Final = "application/schema+json"
 OK: Final = 200
 ACCEPTED: Final = 202
 UNSUPPORTED: Final = 415
@@ -53,6 +54,10 @@ _BODY: Final[dict[str, Any]] = {
         },
     }
 }
+
+
+class _SchemaResponse(Response):
+    media_type = SCHEMA
 
 
 def documents_router(control: Control) -> APIRouter:
@@ -91,10 +96,15 @@ def documents_router(control: Control) -> APIRouter:
         )
         return problem_response(UNPROCESSABLE, detail, items=items, dryRun=dry_run)
 
-    @router.get("/schema", summary="The JSON Schema of a document", responses=documented())
+    @router.get(
+        "/schema",
+        summary="The JSON Schema of a document",
+        response_class=_SchemaResponse,
+        responses={OK: {"content": {SCHEMA: {"schema": {"type": "object"}}}}, **documented()},
+    )
     async def read_schema() -> Response:
         """For editors and other programs; the spec of each kind is part of it."""
-        return json_answer(schema, media_type="application/schema+json")
+        return json_answer(schema, media_type=SCHEMA)
 
     return router
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from controller.control import Control
 from controller.control.overview import Recent
@@ -50,23 +51,39 @@ def probe_router(control: Control, health: Health) -> APIRouter:
     router = APIRouter(tags=["health"], responses=documented())
     why_not_ready = Recent(health.clock, control.why_not_ready)
 
-    @router.get("/livez", summary="Whether the event loop turns", responses=documented(NOT_READY))
+    @router.get(
+        "/livez",
+        response_class=PlainTextResponse,
+        summary="Whether the event loop turns",
+        responses=documented(NOT_READY),
+    )
     async def livez() -> Response:
         return _answer("" if health.beating else "the event loop has stalled")
 
-    @router.get("/readyz", summary="Whether documents are taken; AWS does not count", responses=documented(NOT_READY))
+    @router.get(
+        "/readyz",
+        response_class=PlainTextResponse,
+        summary="Whether documents are taken; AWS does not count",
+        responses=documented(NOT_READY),
+    )
     async def readyz() -> Response:
         return _answer(await why_not_ready.value())
 
-    @router.get("/startupz", summary="Whether the start is complete", responses=documented(NOT_READY))
+    @router.get(
+        "/startupz",
+        response_class=PlainTextResponse,
+        summary="Whether the start is complete",
+        responses=documented(NOT_READY),
+    )
     async def startupz() -> Response:
         health.started = health.started or control.ready()
         return _answer("" if health.started else "starting")
 
     @router.get(
         "/metrics",
+        response_class=PlainTextResponse,
         summary="Metrics in the text format of Prometheus",
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented()},
+        responses=documented(),
     )
     async def metrics() -> Response:
         return Response(await exposition(control, health.stall_s_max), headers={"content-type": CONTENT_TYPE})
@@ -75,4 +92,4 @@ def probe_router(control: Control, health: Health) -> APIRouter:
 
 
 def _answer(problem: str) -> Response:
-    return problem_response(NOT_READY, problem) if problem else Response("ok\n", media_type="text/plain")
+    return problem_response(NOT_READY, problem) if problem else PlainTextResponse("ok\n")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Response
 
 from controller.control import Control
 from controller.http.answers import json_answer
@@ -10,7 +10,8 @@ from controller.http.parameters import (
     COMMAND_WAIT_S,
     PAGE,
     UNPROCESSABLE,
-    DryRun,
+    Bounds,
+    HowMany,
     JobCursor,
     Limit,
     Selected,
@@ -20,13 +21,12 @@ from controller.http.parameters import (
     read_identity,
 )
 from controller.http.problems import ProblemError, documented, problem_response
-from controller.http.schemas import Bulk, BulkResult, CommandResult, JobPage, JobView, NoArguments, Resolve
+from controller.http.schemas import Bulk, BulkResolve, BulkResult, CommandResult, JobPage, JobView, NoArguments, Resolve
 from controller.store import EntryType
 
 OK: Final = 200
 ACCEPTED: Final = 202
 CONFLICT: Final = 409
-BULK_LIMIT: Final = 1000
 
 SIMPLE_COMMANDS: Final = {
     EntryType.STOP: "Stop a job, where its API can",
@@ -38,12 +38,13 @@ _ONE: Final = "/jobs/{scope}/{kind}/{name}"
 
 def jobs_router(control: Control) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["jobs"])
-    _add_reads(router, control)
     for type_, summary in SIMPLE_COMMANDS.items():
         _add_command(router, control, type_, summary)
     _add_resolve(router, control)
-    for type_ in (*SIMPLE_COMMANDS, EntryType.RESOLVE):
+    _add_reads(router, control)  # behind the commands, whose paths it would match as well
+    for type_ in SIMPLE_COMMANDS:
         _add_bulk(router, control, type_)
+    _add_bulk_resolve(router, control)
     return router
 
 
@@ -107,47 +108,36 @@ def _add_bulk(router: APIRouter, control: Control, type_: EntryType) -> None:
         responses={OK: {"model": BulkResult}, **documented(422, 503)},
         operation_id=f"{type_.value}_jobs",
     )
-    async def command_all(
-        selection: Selected,
-        after: JobCursor = None,
-        limit: Annotated[int, Query(ge=1, le=10_000)] = BULK_LIMIT,
-        wait: Wait = COMMAND_WAIT_S,
-        *,
-        dry_run: DryRun = False,
-        everything: Annotated[bool, Query(alias="all", description="Said on purpose without a filter.")] = False,
-        body: Annotated[Bulk | None, Body()] = None,
-    ) -> Response:
+    async def command_all(how: HowMany, body: Annotated[Bulk | None, Body()] = None) -> Response:
         """The filters of `GET /v1/jobs`, in the query or in the body; without a filter, `all` must be true.
 
         At most `limit` jobs in one go, newest first; repeat with `after` while there is a `next`.
         """
-        asked = body or Bulk()
-        selection = merged(selection, asked)
-        if is_any(selection) and not (everything or asked.all):
-            raise ProblemError(UNPROCESSABLE, "name jobs by a filter, or say all=true")
-        view = await control.command_all(
-            type_,
-            selection,
-            _bulk_arguments(type_, asked),
-            dry_run=dry_run if asked.dryRun is None else asked.dryRun,
-            after=_after(asked.after, after),
-            limit=asked.limit or limit,
-            wait_s=wait,
-        )
-        return json_answer(view)
+        return await _command_all(control, type_, how, body or Bulk())
 
 
-def _after(in_body: str | None, in_query: str | None) -> str | None:
-    after = in_body if in_body is not None else in_query
-    if after is not None and not (after.isascii() and after.isdecimal()):
-        raise ProblemError(UNPROCESSABLE, "after: it is no cursor that this service gave")
-    return after
+def _add_bulk_resolve(router: APIRouter, control: Control) -> None:
+    @router.post(
+        "/jobs:resolve",
+        summary="Say what became of many uncertain creates",
+        responses={OK: {"model": BulkResult}, **documented(422, 503)},
+    )
+    async def resolve_jobs(how: HowMany, body: Annotated[BulkResolve, Body()]) -> Response:
+        """As for the other bulk commands, and what became of the creates."""
+        return await _command_all(control, EntryType.RESOLVE, how, body)
 
 
-def _bulk_arguments(type_: EntryType, asked: Bulk) -> dict[str, Any]:
-    given = {name: True for name, said in (("retry", asked.retry), ("fail", asked.fail)) if said}
-    if type_ is EntryType.RESOLVE and len(given) != 1:
-        raise ProblemError(UNPROCESSABLE, "say exactly one of retry and fail")
-    if type_ is not EntryType.RESOLVE and given:
-        raise ProblemError(UNPROCESSABLE, "retry and fail belong to resolve")
-    return given
+async def _command_all(control: Control, type_: EntryType, how: Bounds, body: Bulk) -> Response:
+    selection = merged(how.selection, body)
+    if is_any(selection) and not (how.everything or body.all):
+        raise ProblemError(UNPROCESSABLE, "name jobs by a filter, or say all=true")
+    view = await control.command_all(
+        type_,
+        selection,
+        body.arguments(),
+        dry_run=how.dry_run or body.dryRun,
+        after=how.after if body.after is None else body.after,
+        limit=body.limit or how.limit,
+        wait_s=how.wait_s,
+    )
+    return json_answer(view)

@@ -1,6 +1,7 @@
 """Query parameters that several requests share, and what they mean."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Query
@@ -8,20 +9,24 @@ from fastapi import Depends, Query
 from controller.control import Control
 from controller.errors import NotFoundError
 from controller.http.problems import ProblemError
-from controller.http.schemas import Bulk, Text
+from controller.http.schemas import KIND_SCHEMA, Bulk, Text
 from controller.kinds import find_kind
 from controller.model import FailReason, Identity, Phase, WaitReason
 from controller.store import Selection
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000
+BULK: Final = 1000
+BULK_MAX: Final = 10_000
 WAIT_S_MAX: Final = 60.0
+CURSOR_LENGTH_MAX: Final = 16 * 1024
+"""A cursor over events names every lane; the head of a request has room for so much."""
 COMMAND_WAIT_S: Final = 10.0
 UNPROCESSABLE: Final = 422
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
-Cursor = Annotated[str | None, Query(max_length=64 * 1024, description="The `next` of the page before.")]
+Cursor = Annotated[str | None, Query(max_length=CURSOR_LENGTH_MAX, description="The `next` of the page before.")]
 JobCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items of the page.")]
 Wait = Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="Seconds to wait for the verdict.")]
@@ -36,7 +41,7 @@ def read_selection(
         list[Annotated[str, Query(max_length=600, pattern=r"^[^\x00=]+=[^\x00]*$")]] | None,
         Query(max_length=20, description="`key=value`; all of them must hold."),
     ] = None,
-    kind: Annotated[Text | None, Query(description="Full or short name.")] = None,
+    kind: Annotated[Text | None, Query(description="Full or short name.", json_schema_extra=KIND_SCHEMA)] = None,
     scope: Annotated[Text | None, Query()] = None,
     name: Annotated[Text | None, Query()] = None,
     group: Annotated[Text | None, Query()] = None,
@@ -57,6 +62,34 @@ def read_selection(
 
 
 Selected = Annotated[Selection, Depends(read_selection)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which jobs a bulk command means by its query, and how many in one go."""
+
+    selection: Selection
+    after: str | None
+    limit: int
+    wait_s: float
+    dry_run: bool
+    everything: bool
+
+
+def read_bounds(
+    *,
+    selection: Selected,
+    after: JobCursor = None,
+    limit: Annotated[int, Query(ge=1, le=BULK_MAX, description="Most jobs commanded in one go.")] = BULK,
+    wait: Wait = COMMAND_WAIT_S,
+    dry_run: DryRun = False,
+    everything: Annotated[bool, Query(alias="all", description="Said on purpose without a filter.")] = False,
+) -> Bounds:
+    """How much a bulk command may do."""
+    return Bounds(selection, after, limit, wait, dry_run, everything)
+
+
+HowMany = Annotated[Bounds, Depends(read_bounds)]
 
 
 def full_kind(word: str) -> str:

@@ -33,7 +33,7 @@ def system_router(control: Control) -> APIRouter:
         responses={OK: {"model": DeadLetterPage}, **documented(422, 503)},
     )
     async def list_dead_letters(
-        after: Annotated[int, Query(ge=0, le=2**62, description="The `next` of the page before.")] = 0,
+        after: Annotated[int, Query(ge=0, le=2**53 - 1, description="The `next` of the page before.")] = 0,
         limit: Annotated[int, Query(ge=1, le=LETTERS_MAX)] = PAGE,
     ) -> Response:
         """Oldest first."""

@@ -245,17 +245,13 @@ class AwsClients:
         async with self._making:
             if service in self._clients:
                 return
+            if self.region is None:
+                raise SettingsError(f"scope {self.name!r} has no Region: set AWS_REGION, or scopes.{self.name}.region")
             try:
-                if self.region is None:
-                    raise sdk.NoRegionError
                 await anyio.to_thread.run_sync(self._load_model, service)
                 client = await self._stack.enter_async_context(
                     self._session.create_client(service, **self._client_arguments(service))
                 )
-            except sdk.NoRegionError as error:
-                raise SettingsError(
-                    f"scope {self.name!r} has no Region: set AWS_REGION, or scopes.{self.name}.region"
-                ) from error
             except (sdk.ProfileNotFound, sdk.ConfigParseError, sdk.ConfigNotFound, ValueError) as error:
                 raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
             self._places[service] = anyio.CapacityLimiter(self._settings.pool)

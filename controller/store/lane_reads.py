@@ -96,7 +96,7 @@ _HEADS: Final = with_attempts(
 _TURNS: Final = (
     select(_J.priority, _J.group_name, func.max(_J.turn)).where(_LANE, _WAITING).group_by(_J.priority, _J.group_name)
 )
-_SLOTS: Final = select(_J.id, _J.quota_key, _J.state).where(_LANE, _LIVE)
+_SLOTS: Final = select(_J.id, _J.quota_key, _J.state).where(_LANE, _LIVE).order_by(_J.id)
 _MIRRORS: Final = select(*_MIRROR).where(_LANE, _J.remote_id.in_(bindparam("remote_ids", expanding=True)))
 _RUNNING_AFTER: Final = (
     select(*_MIRROR)
@@ -104,7 +104,7 @@ _RUNNING_AFTER: Final = (
     .order_by(_J.id)
     .limit(_LIMIT)
 )
-_SUMMARY: Final = select(func.count(), func.min(_J.began_at)).where(_LANE, _LIVE, _RUNNING)
+_SUMMARY: Final = select(func.count(), func.min(_J.began_at)).where(_LANE, _RUNNING)
 _KNOWN: Final = select(_A.remote_id).where(
     _A.lane == bindparam("of_lane"), _A.remote_id.in_(bindparam("remote_ids", expanding=True))
 )

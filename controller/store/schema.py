@@ -121,6 +121,7 @@ JOBS = Table(
         "turn",
         "id",
         "group_name",
+        "todo",
         sqlite_where=text("todo = 'create'"),
         postgresql_where=text("todo = 'create'"),
     ),
@@ -136,8 +137,6 @@ JOBS = Table(
         "jobs_live",
         "lane",
         "id",
-        "phase",
-        "began_at",
         sqlite_where=text("live"),
         postgresql_where=text("live"),
     ),
@@ -162,7 +161,7 @@ JOBS = Table(
         sqlite_where=text("ended_at IS NOT NULL"),
         postgresql_where=text("ended_at IS NOT NULL"),
     ),
-    Index("jobs_by_phase", "lane", "phase", "reason"),
+    Index("jobs_by_phase", "lane", "phase", "reason", "began_at"),
 )
 """One row a job, in its present incarnation. `state` and `document` are JSON that no query looks into.
 

@@ -13,8 +13,6 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-WARM_SERVICES = ("bedrock", "bedrock-data-automation", "personalize", "resourcegroupstaggingapi", "sts", "sqs")
-
 
 def main() -> None:
     _import_all()
@@ -30,15 +28,14 @@ def main() -> None:
 
 
 def _import_all() -> None:
-    import aiobotocore.session  # noqa: PLC0415
     import controller.cli.commands.daemon  # noqa: PLC0415
     import controller.cli.program  # noqa: PLC0415
     import controller.cli.running  # noqa: PLC0415
     import controller.daemon  # noqa: PLC0415, F401
 
-    session = aiobotocore.session.get_session()
-    for service in WARM_SERVICES:
-        session.get_service_model(service)  # into the page cache, and compiled
+    import uvicorn.loops.uvloop  # noqa: PLC0415
+    import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415, F401
+
     gc.collect()
     gc.freeze()
 

@@ -12,6 +12,7 @@ app = typer.Typer(
     help="Carries AWS batch jobs from wanted to done: never twice, never lost, as fast as the quota allows.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 daemon.register(app)

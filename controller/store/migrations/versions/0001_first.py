@@ -124,7 +124,7 @@ def _index_jobs() -> None:
         sqlite_where=sa.text("todo = 'create'"),
         postgresql_where=sa.text("todo = 'create'"),
     )
-    op.create_index("jobs_by_phase", "jobs", ["lane", "phase", "reason"], unique=False)
+    op.create_index("jobs_by_phase", "jobs", ["lane", "phase", "reason", "began_at"], unique=False)
     op.create_index(
         "jobs_deadline",
         "jobs",
@@ -152,7 +152,7 @@ def _index_jobs() -> None:
     op.create_index(
         "jobs_live",
         "jobs",
-        ["lane", "id", "phase", "began_at"],
+        ["lane", "id"],
         unique=False,
         sqlite_where=sa.text("live"),
         postgresql_where=sa.text("live"),
@@ -168,7 +168,7 @@ def _index_jobs() -> None:
     op.create_index(
         "jobs_turns",
         "jobs",
-        ["lane", "priority", "turn", "id", "group_name"],
+        ["lane", "priority", "turn", "id", "group_name", "todo"],
         unique=False,
         sqlite_where=sa.text("todo = 'create'"),
         postgresql_where=sa.text("todo = 'create'"),
