@@ -5,13 +5,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test kill lint format clean
 
 demo: $(STAMP)  ## the daemon on the built-in simulator, a few hundred documents of all four kinds
 	@$(BIN)/python -m tests.demo
 
 test: $(STAMP)  ## the whole suite
 	$(BIN)/pytest
+
+N ?= 1000
+SEED ?= $(shell date +%s)
+kill: $(STAMP)  ## SIGKILL and SIGTERM at N random moments of real processes; nothing twice, nothing lost
+	$(BIN)/python -W error -m tests.reliability.kill --kills $(N) --seed $(SEED)
 
 lint: $(STAMP)  ## ruff, mypy strict, import layers
 	$(BIN)/ruff check .

@@ -123,6 +123,8 @@ class Desk:
         self.slots_known = not kind.can_list
         self.drain = anyio.Event()
         self.has_orphans = kind.can_list
+        self.reads_idle = True
+        """Whether the reconciler found nothing that runs, and wants to hear of the first."""
         self.passes = 0
         self.last_complete_pass_at: float | None = None
         self.log = structlog.get_logger("ferryman").bind(scope=scope, kind=kind.name)
@@ -225,6 +227,11 @@ class Desk:
         self.drain.set()
         for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
             signal.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until the desk drains: a stop must not sit out a backoff."""
+        with anyio.move_on_after(seconds):
+            await self.drain.wait()
 
     @property
     def paused(self) -> bool:
@@ -359,7 +366,8 @@ class Desk:
                         self.wake.reconcile.set()
                 else:
                     self.wake.todo[after.todo].set()
-            if before is not None and before.phase is Phase.CREATING and after.phase is Phase.RUNNING:
+            if self.reads_idle and before is not None and after.phase is Phase.RUNNING is not before.phase:
+                self.reads_idle = False
                 self.wake.reconcile.set()
             self._learn_duration(before, after)
 
@@ -408,8 +416,7 @@ class Desk:
         """Wait for the rate of `use`; False where the desk drains before its turn comes."""
         delay = self.limiters[use].reserve(self.clock.monotonic())
         if delay > 0:
-            with anyio.move_on_after(delay):
-                await self.drain.wait()
+            await self.sleep(delay)
         return not self.draining
 
     async def call(
@@ -558,5 +565,5 @@ async def wait_for_store(desk: Desk, action: Callable[[], Awaitable[bool]]) -> b
         return await action()
     except StoreUnavailableError as error:
         desk.log.warning("the store is unavailable; trying again", error=str(error))
-        await desk.clock.sleep(STORE_RETRY_S)
+        await desk.sleep(STORE_RETRY_S)
         return False

@@ -81,6 +81,7 @@ class Reconciler:
         if (rest := desk.rest_s()) > 0:
             return rest
         live, oldest = await desk.store.running_summary(desk.lane)
+        desk.reads_idle = live == 0
         wants_to_create = bool(desk.queue_keys)
         if self._first or not desk.slots_known:
             pause = desk.backoff(0) if self._failed else 0.0
@@ -124,12 +125,14 @@ class Reconciler:
             await self._get_all()
         except (PassExpiredError, PageError) as error:
             desk.log.info("a pass over List is begun again", reason=str(error))
-            await desk.clock.sleep(desk.backoff(0))
+            await desk.sleep(desk.backoff(0))
         except ScopeUnavailableError:
             return
         except AwsError as error:
+            if desk.draining:
+                return
             desk.log.warning("a pass over List failed", error=error.message)
-            await desk.clock.sleep(desk.backoff(2))
+            await desk.sleep(desk.backoff(2))
 
     async def _one_pass(self) -> None:
         desk = self._desk

@@ -71,18 +71,22 @@ def _full(slot: SlotStatus | None) -> bool:
     return slot is not None and (slot.parked or slot.used >= slot.ceiling)
 
 
-def estimate_s(job: Job, position: int, status: LaneStatus | None) -> float | None:
-    """Seconds until a waiting job is created, from learned durations; None where nothing was learned.
+def estimate_s(job: Job, position: int, status: LaneStatus | None, in_queue: int | None = None) -> float | None:
+    """Seconds until a waiting job is created, from learned durations; None where nothing was learned, or nothing moves.
 
-    `position` counts the jobs of the lane that go before it.
+    `position` counts the jobs of the lane that go before it, `in_queue` those of them that want the same slots; None:
+    all of them.
     """
-    if status is None or job.phase is not Phase.PENDING:
+    if status is None or job.phase is not Phase.PENDING or status.paused or status.unavailable:
         return None
     create = status.rates.get("create")
     by_rate = position / create.rate if create and create.rate > 0 else None
     slot = status.slots.get(job.quota_keys[0])
     median = status.median_s.get(job.quota_keys[0])
-    if slot is None or slot.used + position < slot.ceiling or median is None:
-        return by_rate if slot is None or slot.used + position < slot.ceiling else None
-    rounds = (slot.used + position + 1 - slot.ceiling) / max(1, slot.ceiling)
+    ahead = position if in_queue is None else in_queue
+    if slot is None or slot.used + ahead < slot.ceiling:
+        return by_rate
+    if median is None:
+        return None
+    rounds = (slot.used + ahead + 1 - slot.ceiling) / max(1, slot.ceiling)
     return max(by_rate or 0.0, rounds * median)

@@ -41,8 +41,8 @@ DEADLINES_S: Final = 5.0
 SAVE_S: Final = 30.0
 PRUNE_S: Final = 60.0
 DENIED_WAIT_S: Final = 60.0
-STOP_AGAIN_S: Final = 600.0
-"""A stop that AWS took and then shows no sign of is sent again."""
+
+_LIVE: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 Handler = Callable[[Sequence[Job]], Awaitable[None]]
 
@@ -277,8 +277,10 @@ class Upkeep:
 
 
 def _same_attempt(job: Job, attempt: Attempt) -> bool:
+    """Whether the attempt that was asked about still runs: a pass may have seen its end while the call was on its way,
+    and what the job waits for since then is not this call's business."""
     current = job.current
-    return current is not None and current.token == attempt.token
+    return job.phase in _LIVE and current is not None and current.token == attempt.token
 
 
 def _forget(job: Job, *, todo: Todo) -> Step | None:

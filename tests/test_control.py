@@ -9,7 +9,6 @@ import pytest
 
 from controller.control import Control
 from controller.control.history import BadCursorError, decode_cursor, encode_cursor
-from controller.control.jobs import Jobs
 from controller.errors import NotFoundError
 from controller.model import Identity, Phase, Todo
 from controller.status import LaneStatus, RateStatus, SlotStatus
@@ -131,48 +130,71 @@ async def test_pages_are_newest_first_without_gap_or_repetition(tmp_path: Path) 
         assert seen == [f"job-{number:03d}" for number in reversed(range(25))]
 
 
-async def test_a_page_of_a_long_queue_has_exact_places_for_a_few_queries(tmp_path: Path) -> None:
+async def test_every_waiting_job_of_a_page_shows_its_exact_place(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
-        documents = [batch(f"job-{number:03d}", priority=number % 3, group=f"g{number % 2}") for number in range(120)]
-        await service.send(*documents)
-        counted = _CountingStore(service.store)
-        jobs = Jobs(counted, service.state.lanes)
-        page = await jobs.page(Selection(), None, 100)
-        assert counted.asked <= 24
-        places = {view["name"]: view["queue"]["position"] for view in page["items"]}
-        for name in ("job-119", "job-020", "job-063"):
+        documents = [
+            batch(f"job-{number:03d}", priority=number % 3 - 1, group=f"g{number % 7}") for number in range(90)
+        ]
+        await service.send(*documents, document(PROMPT, "p"), document(PROMPT, "q"))
+        await service.move("job-085", Phase.RUNNING)
+        page = await service.control.jobs(Selection(), None, 60)
+        shown = {view["name"]: view["queue"]["position"] for view in page["items"] if view["kind"] == BATCH}
+        assert len(shown) == 58
+        assert shown.pop("job-085") is None
+        for name, place in shown.items():
             job = await service.store.find_job(identity(name))
             assert job is not None
-            exact = await service.store.queue_position(job) + 1
-            assert places[name] in {exact, None}
-            assert (await service.control.job(identity(name)))["queue"]["position"] == exact
-        assert sum(place is not None for place in places.values()) >= 20
-        plain = await jobs.page(Selection(text="job-11"), None, 100)
-        assert all(view["queue"]["position"] is not None for view in plain["items"])
+            assert place == await service.store.queue_position(job) + 1
+        elsewhere = [view["queue"]["position"] for view in page["items"] if view["kind"] == PROMPT]
+        assert elsewhere == [2, 1]
 
 
-class _CountingStore:
-    """The real store, its questions about places counted."""
+ESTIMATES = [
+    pytest.param(LaneStatus(LANE, rates={"create": RateStatus(rate=0.5, ceiling=2)}), 4.0, id="by rate"),
+    pytest.param(LaneStatus(LANE, rates={"create": RateStatus(rate=0.5, ceiling=2)}, paused=True), None, id="paused"),
+    pytest.param(
+        LaneStatus(LANE, rates={"create": RateStatus(rate=0.5, ceiling=2)}, unavailable="x"), None, id="no scope"
+    ),
+    pytest.param(LaneStatus(LANE), None, id="nothing known"),
+    pytest.param(
+        LaneStatus(LANE, slots={"*": SlotStatus(used=1, ours=1, ceiling=1, configured=1)}), None, id="nothing learned"
+    ),
+    pytest.param(
+        LaneStatus(LANE, slots={"*": SlotStatus(used=1, ours=1, ceiling=1, configured=1)}, median_s={"*": 10.0}),
+        30.0,
+        id="by slots",
+    ),
+]
 
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self.asked = 0
 
-    async def queue_position(self, job: Any) -> int:
-        self.asked += 1
-        return int(await self._store.queue_position(job))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-async def test_a_queue_in_order_costs_two_questions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "eta_s"), ESTIMATES)
+async def test_the_estimate_of_the_last_of_three(tmp_path: Path, status: LaneStatus, eta_s: float | None) -> None:
     async with serving(tmp_path) as service:
-        await service.send(*(batch(f"job-{number:03d}") for number in range(60)))
-        counted = _CountingStore(service.store)
-        page = await Jobs(counted, service.state.lanes).page(Selection(), None, 50)
-        assert [view["queue"]["position"] for view in page["items"]] == list(range(60, 10, -1))
-        assert counted.asked == 2
+        await service.send(*(batch(f"job-{number}") for number in (0, 5, 10)))
+        key = (await service.store.queue_keys(LANE))[0]
+        service.state.statuses[LANE] = replace(
+            status,
+            slots={key: slot for slot in status.slots.values()},  # noqa: B035 - one at most
+            median_s={key: median_s for median_s in status.median_s.values()},  # noqa: B035 - one at most
+        )
+        job = await service.control.job(identity("job-10"))
+        assert job["queue"] == {"position": 3, "etaSeconds": eta_s}
+        lane = next(lane for lane in await service.control.lanes() if lane["lane"] == LANE)
+        assert lane["etaSeconds"] == eta_s
+
+
+async def test_jobs_that_want_other_slots_are_not_counted_against_them(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        await service.send(*(batch(f"job-{number}", number) for number in range(10)))
+        keys = await service.store.queue_keys(LANE)
+        assert len(keys) == 5
+        free = SlotStatus(used=0, ours=0, ceiling=3, configured=3)
+        service.state.statuses[LANE] = LaneStatus(
+            LANE, rates={"create": RateStatus(rate=1, ceiling=1)}, slots=dict.fromkeys(keys, free)
+        )
+        last = await service.control.job(identity("job-9"))
+        assert last["queue"] == {"position": 10, "etaSeconds": 9.0}
+        assert (await service.control.summary())["etaSeconds"] == 9.0
 
 
 FULL = SlotStatus(used=1, ours=1, ceiling=1, configured=1)

@@ -306,23 +306,21 @@ async def test_sources_wait_while_the_inbox_is_full_and_go_on_by_themselves(tmp_
     directory = spool_of(tmp_path)
     for number in range(250):
         (directory / f"{number:03d}.json").write_bytes(encoded(document(f"n{number}")))
+    names: list[str] = []
     async with opened_store(tmp_path) as store:
         intake = intake_of(store, inbox_max=50)
         record = await store.take_lane(LANE)
-        names: list[str] = []
-        async with reading(intake, f"dir:{directory}") as source:
-            sizes = []
-            while len(names) < 250:
-                entries = await store.inbox(LANE, 1000)
-                sizes.append(await store.inbox_size())
-                if len(entries) < 50 and len(names) + len(entries) < 250:
-                    await anyio.sleep(0.005)
-                    continue
-                record = await store.commit(record, LaneWrite(lane=LANE, consumed=[entry.id for entry in entries]))
-                names += [entry.name for entry in entries]
-            await until(lambda: intake.idle_polls(source.name) >= 2)
+        with structlog.testing.capture_logs() as lines:
+            async with reading(intake, f"dir:{directory}"):
+                for size in (100, 100, 50):
+                    await until(lambda: "intake.inbox_full" in [line["event"] for line in lines])
+                    entries = await store.inbox(LANE, 1000)
+                    assert len(entries) == size
+                    lines.clear()
+                    consumed = LaneWrite(lane=LANE, consumed=[entry.id for entry in entries])
+                    record = await store.commit(record, consumed)
+                    names += [entry.name for entry in entries]
     assert names == [f"n{number}" for number in range(250)]
-    assert max(sizes) <= 50 + 100
 
 
 async def test_a_source_that_fails_is_tried_again(tmp_path: Path) -> None:
@@ -333,6 +331,7 @@ async def test_a_source_that_fails_is_tried_again(tmp_path: Path) -> None:
             directory.rename(tmp_path / "away")
             await until(lambda: intake.status()[source.name].failures >= 2)
             assert "cannot read" in intake.status()[source.name].problem
+            assert intake.idle_polls(source.name) == 0
             (tmp_path / "away").rename(directory)
             (directory / "a.json").write_bytes(encoded(document("a")))
             await until(lambda: intake.status()[source.name].accepted == 1)
@@ -362,8 +361,9 @@ async def test_a_queue_is_read_into_the_inbox_by_several_receivers(tmp_path: Pat
         async with reading(intake, f"sqs:{url}", receivers=4) as source:
             await until(lambda: intake.idle_polls(source.name) >= 2)
         entries = await store.inbox(LANE, 1000)
-        assert len(await store.inbox(INTAKE_LANE, 1000)) == 5
-    assert sorted(entry.name for entry in entries) == sorted(f"n{number}" for number in range(95))
+        assert len({entry.body for entry in await store.inbox(INTAKE_LANE, 1000)}) == 5
+    # A standard queue may deliver twice, and so does its peer here when several receive at once.
+    assert {entry.name for entry in entries} == {f"n{number}" for number in range(95)}
     counts = boto("sqs", peer).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert counts["ApproximateNumberOfMessages"] == counts["ApproximateNumberOfMessagesNotVisible"] == "0"
 

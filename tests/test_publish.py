@@ -14,7 +14,7 @@ import pytest
 from controller import publish
 from controller.events import Event
 from controller.publish import Publisher
-from controller.seams import Failpoint, SystemClock, no_failpoint
+from controller.seams import Clock, Failpoint, SystemClock, no_failpoint
 from controller.settings import EventSettings
 from controller.sinks.opening import open_subscriptions
 from controller.store import LaneRecord, LaneWrite, Store
@@ -60,10 +60,14 @@ class Lane:
 
 @asynccontextmanager
 async def publishing(
-    store: Store, *sinks: str | dict[str, Any], failpoint: Failpoint = no_failpoint, **settings: Any
+    store: Store,
+    *sinks: str | dict[str, Any],
+    failpoint: Failpoint = no_failpoint,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Publisher]:
     events = EventSettings.model_validate({"sinks": list(sinks)} | settings)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with open_subscriptions(events, clock=clock) as subscriptions:
         publisher = Publisher(store, subscriptions, events, clock=clock, failpoint=failpoint, chance=Random(1))
         async with anyio.create_task_group() as running:
@@ -71,6 +75,17 @@ async def publishing(
             with anyio.fail_after(30):
                 yield publisher
             running.cancel_scope.cancel()
+
+
+class CreepingClock(SystemClock):
+    """A clock that has gone on whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def monotonic(self) -> float:
+        self._at += 0.007
+        return self._at
 
 
 async def until(fact: Callable[[], bool]) -> None:
@@ -211,6 +226,13 @@ async def test_events_of_a_job_arrive_in_order_whatever_fails(tmp_path: Path) ->
     for events in taken.values():
         sequences = [int(id_.rpartition("-")[2]) for id_ in events]
         assert sequences == sorted(sequences)
+
+
+async def test_what_comes_due_between_two_looks_at_the_clock_is_not_slept_over(tmp_path: Path) -> None:
+    async with opened_store(tmp_path) as store, receiving(*[answer(500)] * 60, answer(200)) as receiver:
+        await Lane(store).write(*"abc")
+        async with publishing(store, hook(receiver), clock=CreepingClock()) as publisher:
+            await until(lambda: publisher.status()[0].delivered == 3)
 
 
 async def test_an_event_refused_for_good_is_kept_and_skipped(tmp_path: Path) -> None:

@@ -35,15 +35,15 @@ View = Mapping[str, Any]
 async def watch(terminal: Terminal, control: Control) -> None:
     """Redraw until cancelled; the last line that stays is a summary."""
     console = Console(file=terminal.stdout, no_color=not terminal.coloured, highlight=False, soft_wrap=False)
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop", transient=True) as live:
-        try:
+    try:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop", transient=True) as live:
             while True:
                 began = anyio.current_time()
                 await _redraw(live, terminal, control)
                 await anyio.sleep(max(INTERVAL_S, _REST * (anyio.current_time() - began)))
-        finally:
-            with anyio.move_on_after(_LAST_LOOK_S, shield=True):
-                live.console.print(Text(await _last_line(control)))
+    finally:
+        with anyio.move_on_after(_LAST_LOOK_S, shield=True):
+            terminal.line(await _last_line(control))
 
 
 async def _redraw(live: Live, terminal: Terminal, control: Control) -> None:
@@ -59,7 +59,7 @@ async def _redraw(live: Live, terminal: Terminal, control: Control) -> None:
 
 async def _last_line(control: Control) -> str:
     try:
-        return summary_line(await control.summary())
+        return summary_line(await control.summary(fresh=True))
     except StoreUnavailableError as error:
         return f"the store cannot be read: {error}"
 

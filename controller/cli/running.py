@@ -4,7 +4,6 @@ Invariant: nothing that matters is decided here; the daemon runs the same with a
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -12,11 +11,9 @@ from pathlib import Path
 
 import anyio
 
-from controller.cli.live import watch
 from controller.cli.logging import Masker, configure_logging, secrets_of
-from controller.cli.simulating import REGION, local_settings, pointed_at, serving, simulated_environment
 from controller.cli.terminal import Terminal
-from controller.daemon import RunOptions, expand, run_daemon
+from controller.daemon import RunOptions, Watch, expand, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
 from controller.settings import Settings, load_settings
 
@@ -31,14 +28,21 @@ class _Run:
     async def daemon(self) -> ExitCode:
         if not self.options.simulate:
             return await self._daemon(self.settings)
+        from controller.cli.simulating import pointed_at, serving  # noqa: PLC0415 - only a simulated run needs it
+
         async with serving(self.settings) as endpoint:
-            return await self._daemon(pointed_at(self.settings, endpoint, os.environ.get("AWS_REGION", REGION)))
+            return await self._daemon(pointed_at(self.settings, endpoint, os.environ["AWS_REGION"]))
 
     async def _daemon(self, settings: Settings) -> ExitCode:
         try:
-            return await run_daemon(settings, self.options, watch=partial(watch, self.terminal) if self.live else None)
+            return await run_daemon(settings, self.options, watch=self._watch() if self.live else None)
         except StoreUnavailableError as error:
             raise StoreError(str(error)) from error
+
+    def _watch(self) -> Watch:
+        from controller.cli.live import watch  # noqa: PLC0415 - only a terminal needs it
+
+        return partial(watch, self.terminal)
 
 
 def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config: Path | None) -> ExitCode:
@@ -49,8 +53,7 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     """
     settings = load_settings(config)
     if simulate:
-        settings = local_settings(settings, os.environ)
-        _replace_environment(simulated_environment(os.environ))
+        settings = _simulated(settings)
     expand(files)
     terminal = Terminal()
     live = terminal.shows_live and settings.log.format == "auto"
@@ -60,7 +63,12 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     return anyio.run(run_.daemon, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
-def _replace_environment(environment: Mapping[str, str]) -> None:
-    """AWS's SDK reads its configuration from the process's own environment, and nowhere else."""
+def _simulated(settings: Settings) -> Settings:
+    """The settings of a simulated run; AWS's SDK reads its own from the process's environment, and nowhere else."""
+    from controller.cli.simulating import local_settings, simulated_environment  # noqa: PLC0415 - as above
+
+    settings = local_settings(settings, os.environ)
+    environment = simulated_environment(os.environ)
     os.environ.clear()
     os.environ.update(environment)
+    return settings

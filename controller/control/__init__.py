@@ -66,9 +66,9 @@ class Control:
         self._stopping = False
         self._instance = ""
         self._documents = Documents(store, intake, verdicts, kinds, clock)
-        self._jobs = Jobs(store, lanes)
-        self._commands = Commands(store, intake, verdicts, jobs=self._jobs, kinds=kinds, clock=clock)
         self._overview = Overview(store, lanes, clock)
+        self._jobs = Jobs(store, lanes, self._overview.counts)
+        self._commands = Commands(store, intake, verdicts, jobs=self._jobs, kinds=kinds, clock=clock)
         self._history = History(store, intake)
 
     # Documents
@@ -192,15 +192,15 @@ class Control:
             self._instance = (await self._store.facts()).get("instance", "")
         return self._instance
 
-    async def summary(self) -> View:
-        """Everything known, in numbers, and which daemon this is."""
+    async def summary(self, *, fresh: bool = False) -> View:
+        """Everything known, in numbers, and which daemon this is; at most a second old, or read now."""
         return {
             "instance": await self.instance(),
             "version": __version__,
             "uptimeSeconds": round(self._clock.monotonic() - self._began, 1),
             "ready": self.ready(),
             "stopping": self._stopping,
-            **await self._overview.summary(),
+            **await self._overview.summary(fresh=fresh),
         }
 
     async def counts(self) -> Counts:

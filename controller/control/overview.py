@@ -12,14 +12,25 @@ from typing import Final, Generic, TypeVar
 import anyio
 
 from controller.control.answers import View
-from controller.control.jobs import DERIVED, Lanes, rounded
 from controller.model import Phase, WaitReason
 from controller.seams import Clock
 from controller.status import LaneStatus, estimate_s, wait_reason
 from controller.store import Store
 from controller.views import rfc3339
 
+Lanes = Callable[[], Mapping[str, LaneStatus]]
+
 FRESH_S: Final = 1.0
+DERIVED: Final = frozenset(
+    {
+        WaitReason.QUEUED,
+        WaitReason.RATE_LIMITED,
+        WaitReason.QUOTA_FULL,
+        WaitReason.PAUSED,
+        WaitReason.SCOPE_UNAVAILABLE,
+    }
+)
+"""Reasons that a lane's state gives; a stored one of these is only what the last refusal was."""
 
 Value = TypeVar("Value")
 
@@ -34,10 +45,10 @@ class Recent(Generic[Value]):
         self._lock = anyio.Lock()
         self._known: tuple[float, Value] | None = None
 
-    async def value(self) -> Value:
+    async def value(self, *, fresh: bool = False) -> Value:
         async with self._lock:
             now = self._clock.monotonic()
-            if self._known is None or now - self._known[0] >= self._fresh_s:
+            if fresh or self._known is None or now - self._known[0] >= self._fresh_s:
                 self._known = (now, await self._read())
             return self._known[1]
 
@@ -63,6 +74,11 @@ class LaneCounts:
     """Why jobs wait, failed or are held."""
     queues: Sequence[Queue] = ()
 
+    def share(self, key: str) -> float:
+        """How much of what waits in the lane waits in one of its queues."""
+        waiting = sum(queue.waiting for queue in self.queues)
+        return sum(queue.waiting for queue in self.queues if queue.key == key) / waiting if waiting else 1.0
+
     @property
     def eta_s(self) -> float | None:
         """Until the last waiting job is created; None where that cannot be told."""
@@ -86,19 +102,19 @@ class Overview:
         self._lanes = lanes
         self._recent = Recent(clock, self._count)
 
-    async def counts(self) -> Counts:
-        """At most a second old."""
-        return await self._recent.value()
+    async def counts(self, *, fresh: bool = False) -> Counts:
+        """At most a second old, or read now."""
+        return await self._recent.value(fresh=fresh)
 
     async def lanes(self) -> list[View]:
         """Every lane of this process, by name."""
         counts = await self.counts()
         statuses = self._lanes()
-        return [lane_view(statuses[lane], counts.lanes.get(lane, _NOTHING)) for lane in sorted(statuses)]
+        return [lane_view(statuses[lane], counts.lanes.get(lane, NOTHING)) for lane in sorted(statuses)]
 
-    async def summary(self) -> View:
+    async def summary(self, *, fresh: bool = False) -> View:
         """Jobs by phase, reason and lane; how long until everything that waits is created."""
-        counts = await self.counts()
+        counts = await self.counts(fresh=fresh)
         statuses = self._lanes()
         phases: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
@@ -111,7 +127,7 @@ class Overview:
             "phases": {phase.value: phases[phase.value] for phase in Phase},
             "reasons": dict(sorted(reasons.items())),
             "lanes": [
-                _brief(lane, statuses.get(lane), counts.lanes.get(lane, _NOTHING))
+                _brief(lane, statuses.get(lane), counts.lanes.get(lane, NOTHING))
                 for lane in sorted({*statuses, *counts.lanes})
             ],
             "waiting": sum(queue.waiting for lane in counts.lanes.values() for queue in lane.queues),
@@ -129,8 +145,13 @@ class Overview:
                 stored.setdefault(lane, Counter())[phase, reason] += jobs
         queues: dict[str, list[Queue]] = {}
         statuses = self._lanes()
-        for lane, key, waiting in await self._store.waiting_counts():
-            queues.setdefault(lane, []).extend(await self._queue(lane, key, waiting, statuses.get(lane)))
+        waiting = await self._store.waiting_counts()
+        in_lane: Counter[str] = Counter()
+        for lane, _, jobs in waiting:
+            in_lane[lane] += jobs
+        for lane, key, jobs in waiting:
+            found = await self._queue(lane, key, (in_lane[lane], jobs), statuses.get(lane))
+            queues.setdefault(lane, []).extend(found)
         lanes = {
             lane: LaneCounts(
                 counted,
@@ -141,15 +162,21 @@ class Overview:
         }
         return Counts(lanes, await self._store.inbox_size(), await self._store.count_dead_letters())
 
-    async def _queue(self, lane: str, key: str, waiting: int, status: LaneStatus | None) -> Sequence[Queue]:
-        """The queue as its head shows it; nothing where it has just become empty."""
+    async def _queue(self, lane: str, key: str, waiting: tuple[int, int], status: LaneStatus | None) -> Sequence[Queue]:
+        """The queue as its head shows it, `waiting` in its lane and in itself; nothing where it has just emptied."""
+        in_lane, in_queue = waiting
         return [
-            Queue(key, waiting, wait_reason(head, status), rounded(estimate_s(head, waiting - 1, status)))
+            Queue(
+                key,
+                in_queue,
+                wait_reason(head, status),
+                rounded(estimate_s(head, in_lane - 1, status, in_queue - 1)),
+            )
             for head in await self._store.queue_heads(lane, key, 1)
         ]
 
 
-_NOTHING: Final = LaneCounts({}, {})
+NOTHING: Final = LaneCounts({}, {})
 
 
 def _reasons(stored: Mapping[tuple[Phase, str], int], queues: Sequence[Queue]) -> Mapping[str, int]:
@@ -224,3 +251,7 @@ def lane_view(status: LaneStatus, counts: LaneCounts) -> View:
         "lastCompletePassAt": rfc3339(status.last_complete_pass_at),
         "passes": status.passes,
     }
+
+
+def rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

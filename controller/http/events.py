@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from controller.control import Control
 from controller.errors import StoreUnavailableError
 from controller.http.answers import json_answer
-from controller.http.parameters import CURSOR_LENGTH_MAX, PAGE, UNPROCESSABLE, Cursor, Limit
+from controller.http.parameters import CURSOR_LENGTH_MAX, CURSOR_PATTERN, PAGE, UNPROCESSABLE, Cursor, Limit
 from controller.http.problems import ProblemError, documented
 from controller.http.schemas import EventPage, Text
 
@@ -54,7 +54,7 @@ def events_router(control: Control, streams: Streams) -> APIRouter:
         limit: Limit = PAGE,
         *,
         latest: Annotated[bool, Query(description="The newest events of `subject`, oldest first.")] = False,
-        last_event_id: Annotated[str | None, Header(max_length=CURSOR_LENGTH_MAX)] = None,
+        last_event_id: Annotated[str | None, Header(max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN)] = None,
     ) -> Response:
         """Oldest first, of each job in the order of their sequence. Without `after` from the oldest that is kept.
 

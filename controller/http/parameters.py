@@ -26,7 +26,11 @@ UNPROCESSABLE: Final = 422
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
-Cursor = Annotated[str | None, Query(max_length=CURSOR_LENGTH_MAX, description="The `next` of the page before.")]
+CURSOR_PATTERN: Final = r"^[A-Za-z0-9_-]*$"
+Cursor = Annotated[
+    str | None,
+    Query(max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN, description="The `next` of the page before."),
+]
 JobCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items of the page.")]
 Wait = Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="Seconds to wait for the verdict.")]

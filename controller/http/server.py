@@ -10,6 +10,7 @@ import errno
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import anyio
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from controller.errors import SettingsError
 from controller.http.app import Application
+from controller.http.problems import MEDIA_TYPE, problem_body
 
 STOP_WITHIN_S: Final = 4.0
 HEAD_WITHIN_S: Final = 10.0
@@ -143,6 +145,15 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        body = problem_body(HTTPStatus.BAD_REQUEST, msg)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
 
     def _await_head(self) -> None:
         if self._head_deadline is None:

@@ -25,6 +25,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as sdk
 from botocore import xform_name
+from botocore.parsers import ResponseParserError
 
 from controller.errors import (
     AlreadyKnownError,
@@ -309,7 +310,7 @@ class AwsClients:
             raise _not_answered(error) from error
         except aiohttp.ClientError as error:
             raise NoAnswerError(_one_line(f"{type(error).__name__}: {error}"), definite=False) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError) as error:
             # The SDK's parser trusts the types in an answer; one that it stumbles over may still have had its effect.
             raise NoAnswerError(f"the answer makes no sense ({type(error).__name__})", definite=False) from error
         self._hear_date(answer)

@@ -177,7 +177,20 @@ class LaneStore(Protocol):
         """Become the owner; creates the lane where there is none."""
 
     async def commit(self, record: LaneRecord, write: LaneWrite) -> LaneRecord:
-        """Write as the owner; returns the record with its new `seq`."""
+        """Write as the owner; returns the record with its new `seq`, which moves by the number of events, at least 1.
+
+        A new job (`before` is None, `after.id` is 0) gets its id here, in ascending order, and its stub goes. `before`
+        must be the job as the store has it: only what differs is written, and parts that are the same object (`spec`,
+        `wishes`, `next_document`, an attempt) are not even compared.
+
+        A cancelled caller still gets the answer, and meets its cancellation at its next step.
+
+        Raises:
+            FencedOutError: another owner, or not the latest record; or the database went away in the middle of a commit
+                and did not come back: take the lane again, and read everything anew.
+            RemoteIdTakenError: a remote id belongs to another attempt.
+            StoreUnavailableError: nothing was committed.
+        """
 
     async def inbox(self, lane: str, limit: int) -> Sequence[Entry]:
         """The oldest entries of a lane."""
@@ -187,7 +200,7 @@ class LaneStore(Protocol):
     async def jobs_by_id(self, ids: Sequence[int]) -> Sequence[Job]: ...
 
     async def jobs_to(self, lane: str, todo: Todo, due_before: float, limit: int) -> Sequence[Job]:
-        """Jobs whose `todo` is due, the longest due first."""
+        """Jobs whose `todo` is due, the longest due first; any but `Todo.CREATE`, for which see `queue_heads`."""
 
     async def next_due(self, lane: str, todo: Todo) -> float | None:
         """When the next job with this `todo` is due."""
@@ -210,10 +223,10 @@ class LaneStore(Protocol):
         """Jobs with a live remote job, by id."""
 
     async def running_summary(self, lane: str) -> tuple[int, float | None]:
-        """How many remote jobs are live, and when the oldest of their attempts began."""
+        """How many jobs are Running or Stopping, and when the oldest of their attempts began."""
 
     async def remote_ids_known(self, lane: str, remote_ids: Sequence[str]) -> frozenset[str]:
-        """Which of these belong to an attempt, past ones included."""
+        """Which of these belong to an attempt, past ones included, those of pruned jobs not."""
 
     async def orphans(self, lane: str, remote_names: Sequence[str]) -> Mapping[str, str]:
         """Remote ids, by remote name, of what an earlier store left at AWS."""
@@ -253,7 +266,7 @@ class Outbox(Protocol):
     """What publishing needs."""
 
     async def lanes_with_events(self) -> Mapping[str, int]:
-        """The last committed `seq` of every lane that has events."""
+        """The `seq` of the newest event of every lane that has events."""
 
     async def events_after(self, lane: str, seq: int, limit: int) -> Sequence[OutboxEvent]: ...
 
@@ -286,12 +299,15 @@ class StoreReads(Protocol):
         """`(lane, quota key, jobs)` of those that wait to be created."""
 
     async def queue_position(self, job: Job) -> int:
-        """Jobs of its lane that go before a waiting job."""
+        """Jobs of its lane that go before a waiting job, whatever their quota keys."""
+
+    async def queue_positions(self, lane: str, jobs: Sequence[Job]) -> Mapping[int, int]:
+        """The same for many waiting jobs of one lane, by their ids, for the price of reading its queue once."""
 
     async def list_events(
         self, after: Mapping[str, int], subject: str | None, limit: int
     ) -> tuple[Sequence[OutboxEvent], Mapping[str, int]]:
-        """Events beyond a cursor, in the order of their lanes, and the new cursor."""
+        """Events beyond a cursor, lane by lane in the order of their names, and the new cursor."""
 
     async def last_events(self, subject: str, limit: int) -> Sequence[OutboxEvent]:
         """The newest events of one job, oldest first."""
@@ -318,4 +334,4 @@ class Store(LaneStore, Inbox, Outbox, StoreReads, Protocol):
         """Remove what is too old and, of events, delivered to every known sink; returns how many rows went."""
 
     async def writable(self) -> bool:
-        """Whether a commit goes through now; for the readiness probe."""
+        """Whether a commit goes through now, by making one; for the readiness probe."""

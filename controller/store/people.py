@@ -11,6 +11,7 @@ from controller.store import DeadLetter, OutboxEvent, Selection
 from controller.store.database import Database, Transaction
 from controller.store.lane_reads import jobs_where, with_attempts
 from controller.store.outbox import AFTER, read_event
+from controller.store.places import read_places
 from controller.store.rows import STUB_COLUMNS, read_jobs, read_phase, read_stub
 from controller.store.schema import DEAD_LETTERS, EVENTS, JOBS, LABELS, LANES, STUBS
 from controller.store.writer import Writer
@@ -102,6 +103,9 @@ class PeopleReads:
             "of_id": job.id,
         }
         return int((await self._database.read(_AHEAD, parameters))[0][0])
+
+    async def queue_positions(self, lane: str, jobs: Sequence[Job]) -> Mapping[int, int]:
+        return await read_places(self._database, lane, jobs)
 
     async def list_events(
         self, after: Mapping[str, int], subject: str | None, limit: int

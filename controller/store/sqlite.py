@@ -24,6 +24,9 @@ from controller.store.target import Target
 APPLICATION_ID: Final = 0x46455252
 """Marks a database file as a store of Ferryman's."""
 _HEADER: Final = b"SQLite format 3\x00"
+_MARK_AT: Final = 68
+_MARK_LENGTH: Final = 4
+"""Where the file format keeps that mark."""
 _QUICK_CHECK_BYTES_MAX: Final = 64 * 1024 * 1024
 """A larger file is not read whole at start; damage then shows when it is met."""
 _BUSY_TIMEOUT_MS: Final = 5000
@@ -77,10 +80,10 @@ class SqliteBackend:
             os.close(descriptor)
 
     async def check_file(self) -> None:
-        """Refuse what is no database before anything touches it.
+        """Refuse what is not a store before anything touches it.
 
         Raises:
-            StoreError: the file is not a SQLite database.
+            StoreError: the file is not a SQLite database, or is another program's.
         """
         await anyio.to_thread.run_sync(_check_header, self._path)
 
@@ -114,17 +117,11 @@ class SqliteBackend:
         """Nothing more than the pragmas of every connection."""
 
     async def check_content(self, connection: AsyncConnection) -> None:
-        """Refuse another program's database, and a damaged one while that is cheap to see.
+        """Refuse a damaged database while the damage is cheap to see.
 
         Raises:
-            StoreError: it is not to be used.
+            StoreError: it is damaged.
         """
-        marked = (await connection.exec_driver_sql("PRAGMA application_id")).scalar_one()
-        tables = (await connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")).scalar_one()
-        if tables and marked != APPLICATION_ID:
-            raise StoreError(f"{self.shown} is the database of another program: give ferryman a file of its own")
-        if not tables:
-            await connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         size = (await anyio.Path(self._path).stat()).st_size
         if size <= _QUICK_CHECK_BYTES_MAX:
             answer = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
@@ -138,6 +135,7 @@ class SqliteBackend:
 
 
 def _prepare_writer(connection: Any, _record: Any) -> None:
+    _mark(connection)
     _pragmas(
         connection,
         "journal_mode = WAL",
@@ -151,6 +149,15 @@ def _prepare_writer(connection: Any, _record: Any) -> None:
 
 def _prepare_reader(connection: Any, _record: Any) -> None:
     _pragmas(connection, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+
+
+def _mark(connection: Any) -> None:
+    """Mark a new file, before its journal becomes one from which the mark would have to be recovered."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA application_id")
+    if cursor.fetchone()[0] != APPLICATION_ID:
+        cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    cursor.close()
 
 
 def _pragmas(connection: Any, *settings: str) -> None:
@@ -174,7 +181,7 @@ def _make_directory(path: Path) -> None:
 
 def _open_lock(path: Path) -> int:
     try:
-        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StoreError(
             f"the directory {path.parent} of the store cannot be written ({error.strerror}):"
@@ -214,10 +221,12 @@ def _try_lock(descriptor: int, shown: str) -> bool:
 def _check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            header = file.read(len(_HEADER))
+            header = file.read(_MARK_AT + _MARK_LENGTH)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StoreError(f"the store {path} cannot be read ({error.strerror}): look at its permissions") from error
-    if header and header != _HEADER:
+    if header and not header.startswith(_HEADER):
         raise StoreError(f"{path} is not a SQLite database: move it away, or let store.url name another file")
+    if header and int.from_bytes(header[_MARK_AT:], "big") != APPLICATION_ID:
+        raise StoreError(f"{path} is the database of another program: give ferryman a file of its own")

@@ -40,13 +40,13 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "AWS_EC2_METADATA_DISABLED": "true", "TERM": "xterm"} | variables
 
 
-def ferryman(*arguments: str, folder: Path, given: bytes = b"", **variables: str) -> Ended:
+def ferryman(*arguments: str, folder: Path, **variables: str) -> Ended:
     """Run `ferryman` to its end. A traceback is never an answer."""
     finished = subprocess.run(
         [*COMMAND, *arguments],
         cwd=folder,
         env=environment(**variables),
-        input=given,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=DEADLINE_S,
         check=False,
@@ -138,14 +138,17 @@ Answers = Mapping[tuple[str, str], tuple[int, bytes]]
 
 
 @contextmanager
-def answering(answers: Answers, heard: list[tuple[str, str, bytes]] | None = None) -> Iterator[str]:
-    """A server that gives fixed answers by method and path; everything else is 404. Gives its URL."""
+def answering(answers: Answers, heard: list[tuple[str, str, str]] | None = None) -> Iterator[str]:
+    """A server that gives fixed answers by method and path; everything else is 404. Gives its URL.
+
+    `heard` receives method, path and Authorization of each request.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.rfile.read(int(self.headers.get("content-length") or 0))
             if heard is not None:
-                heard.append((self.command, self.path, body))
+                heard.append((self.command, self.path, self.headers.get("authorization") or ""))
             path = self.path.partition("?")[0]
             status, answer = answers.get((self.command, path), (404, b'{"detail": "nothing is here"}'))
             self.send_response(status)

@@ -24,7 +24,9 @@ async def test_it_serves_on_a_free_port_and_says_nothing_of_itself(tmp_path: Pat
         refused = await raw(port, b"GET /livez HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n")
         assert refused.startswith(b"HTTP/1.1 421 ")
         assert (await raw(port, b"GET /livez HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 421 ")
-        assert (await raw(port, b"nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        nonsense = await raw(port, b"nonsense\r\n\r\n")
+        assert nonsense.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in nonsense
 
 
 async def test_an_address_in_use_is_one_clear_sentence(tmp_path: Path) -> None:

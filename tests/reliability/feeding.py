@@ -6,7 +6,7 @@ or when the API has answered 202; one whose answer was lost is sent again throug
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,22 @@ RETRY = {"attempts": 3, "reasons": ["JobFailed", "Expired", "ServiceError"], "ba
 
 @dataclass
 class Expected:
-    """One job: its newest document, and whether a person has meddled."""
+    """One job: its newest document, what was ever desired, and whether a person has meddled."""
 
     newest: dict[str, Any]
+    desired: set[str] = field(default_factory=set)
     commanded: bool = False
+    resolved: int = 0
+    """Attempts more than the document allows: a person said of an uncertain create that it made nothing."""
 
     def allowed(self) -> set[str]:
         """The phases in which it may rest."""
         if self.commanded:
             return {"Succeeded", "Failed", "Stopped", "Deleted"}
-        desired = self.newest.get("desired", "Completed")
-        if desired == "Absent":
+        if self.newest.get("desired") == "Absent":
             return {"Deleted"}
-        return {"Succeeded", "Failed"} | ({"Stopped"} if desired == "Stopped" else set())
+        stopped = {"Stopped"} if "Stopped" in self.desired else set()
+        return {"Succeeded", "Failed"} | stopped | ({"Deleted"} if "Absent" in self.desired else set())
 
 
 class Feeder:
@@ -106,5 +109,7 @@ class Feeder:
         return {**document(BATCH, name), "colour": "red"}
 
     def _remember(self, item: dict[str, Any]) -> dict[str, Any]:
-        self.expected.setdefault(f"{item['kind']}/{item['name']}", Expected(item)).newest = item
+        expected = self.expected.setdefault(f"{item['kind']}/{item['name']}", Expected(item))
+        expected.newest = item
+        expected.desired.add(item.get("desired", "Completed"))
         return item

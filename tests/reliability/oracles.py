@@ -1,104 +1,116 @@
-"""What must be true of a world of killed processes, judged by the simulator's ledger, the events and the API.
+"""Oracles: what must hold of every run, judged by AWS's ledger and the sinks, never by Ferryman's own word.
 
-Each oracle returns sentences about what is wrong; none: nothing is.
+Each gives sentences about what is wrong; none: all is well. The store is read for one purpose: an event that a sink has
+must have been committed.
 """
 
-import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.harness import Aws
-from tests.reliability.feeding import Expected
+from tests.reliability.user import ENDS, document_of, mark_of
+from tests.reliability.world import SECRET, World
 
-TERMINAL = {"Succeeded", "Failed", "Stopped", "Deleted"}
-Event = Mapping[str, Any]
-
-
-def read_events(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The whole lines of an events file, and complaints about lines that are none."""
-    found: list[dict[str, Any]] = []
-    wrong: list[str] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            wrong.append(f"line {number} of the events is torn: {line[:80]!r}")
-    return found, wrong
+BETWEEN = frozenset({"updated", "stop_unsupported"})
+"""What an ended job may still say before it is deleted."""
+WAL_BYTES_MAX = 70 * 1024 * 1024
 
 
-def nothing_twice(aws: Aws) -> list[str]:
-    """At most one remote job for an attempt."""
-    return [f"created twice: {attempt}" for attempt in aws.created_twice()]
+def judge(world: World, final: Mapping[str, tuple[str, int]], quotas: Mapping[str, int]) -> list[str]:
+    """Every oracle on a run that is over.
+
+    Args:
+        final: by document, the type of its last event and the number of its remote jobs.
+        quotas: by kind, the most remote jobs at a time.
+    """
+    events = world.event_list()
+    return [
+        *(f"O6: {problem}" for problem in world.problems),
+        *_o1_one_job_an_attempt(world),
+        *_o2_every_document_ends(world, final),
+        *_o3_quota(world, quotas),
+        *_o5_events(world, events),
+        *_o7_ends_are_final(events),
+        *_o8_bounded(world),
+        *_o10_secrets(world),
+    ]
 
 
-def no_orphans(aws: Aws, events: Sequence[Event]) -> list[str]:
-    """Every remote job is known as an attempt of a job, and every known one exists."""
-    made = {entry.arn for entry in aws.creates()}
-    told = {
-        attempt["remoteId"]
-        for event in events
-        for attempt in event["data"].get("attempts", ())
-        if attempt.get("remoteId")
-    }
-    return [f"nobody knows {arn}" for arn in sorted(made - told)] + [f"{arn} was never made" for arn in told - made]
+def _o1_one_job_an_attempt(world: World) -> Iterator[str]:
+    made = Counter(mark_of(entry) for entry in world.creates())
+    for mark, count in made.items():
+        if count > 1:
+            yield f"O1: {count} remote jobs for the attempt {mark}"
 
 
-def events_without_gaps(events: Sequence[Event]) -> list[str]:
-    """First deliveries of a stream are 1, 2, 3, ...; a repeated id repeats its content."""
-    wrong: list[str] = []
-    known: dict[str, Event] = {}
-    last: Counter[str] = Counter()
+def _o2_every_document_ends(world: World, final: Mapping[str, tuple[str, int]]) -> Iterator[str]:
+    world.user.look()
+    made = Counter(document_of(entry) for entry in world.creates())
+    for name, (last, jobs) in final.items():
+        seen = world.user.jobs.get(name)
+        if seen is None or seen.last != last:
+            yield f"O2: {name} should end {last}, and its events are {seen.types if seen else 'none'}"
+        elif made[name] != jobs:
+            yield f"O1: {name} should have {jobs} remote jobs and has {made[name]}"
+        elif last in ENDS and seen.data["phase"] != ENDS[last]:
+            yield f"O2: the last event of {name} is {last} and says {seen.data['phase']}"
+
+
+def _o3_quota(world: World, quotas: Mapping[str, int]) -> Iterator[str]:
+    for (_, _, kind, key), peak in world.simulator.ledger.peaks.items():
+        allowed = 1 if key.startswith("arn:") else quotas.get(kind, 20)
+        if peak > allowed:
+            yield f"O3: {peak} jobs of {kind} {key} were active at a time, and {allowed} may be"
+
+
+def _o5_events(world: World, events: list[dict[str, Any]]) -> Iterator[str]:
+    streams: dict[str, list[int]] = defaultdict(list)
+    bodies: dict[str, Any] = {}
     for event in events:
-        if event["id"] in known:
-            if known[event["id"]] != event:
-                wrong.append(f"{event['id']} was told twice, differently")
-            continue
-        known[event["id"]] = event
         stream, _, number = event["id"].rpartition("-")
-        if int(number) != last[stream] + 1:
-            wrong.append(f"{event['id']} follows {stream}-{last[stream]}")
-        last[stream] = int(number)
-    return wrong
+        if bodies.setdefault(event["id"], event) != event:
+            yield f"O5: {event['id']} came twice, and differs"
+        if int(number) not in streams[stream]:
+            streams[stream].append(int(number))
+    for stream, numbers in streams.items():
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield f"O5: the stream {stream} is {numbers}"
+    committed = committed_events(world)
+    yield from (f"O5: {id_} was sent and is not in the store" for id_ in sorted(bodies.keys() - committed))
+    yield from (f"O5: {id_} was committed and never sent" for id_ in sorted(committed - bodies.keys()))
 
 
-def terminal_is_final(events: Iterable[Event]) -> list[str]:
-    """A terminal phase never regresses within an incarnation, but to Deleted."""
-    wrong: list[str] = []
+def committed_events(world: World) -> set[str]:
+    connection = sqlite3.connect(world.store)
+    try:
+        return {row[0] for row in connection.execute("SELECT id FROM events")}
+    finally:
+        connection.close()
+
+
+def _o7_ends_are_final(events: list[dict[str, Any]]) -> Iterator[str]:
     ended: dict[str, str] = {}
+    seen: set[str] = set()
     for event in events:
-        data = event["data"]
-        uid, phase = data.get("uid"), data.get("phase")
-        if uid is None or event["type"].endswith(".updated"):
+        type_ = event["type"].removeprefix("ferryman.job.")
+        if event["id"] in seen or not event["type"].startswith("ferryman.job."):
             continue
-        before = ended.get(uid)
-        if before is not None and phase not in (before, "Deleted"):
-            wrong.append(f"{event['subject']} went from {before} to {phase} ({event['id']})")
-        if phase in TERMINAL:
-            ended[uid] = phase
-    return wrong
+        seen.add(event["id"])
+        uid = event["data"]["uid"]
+        if uid in ended and type_ not in BETWEEN and not (type_ == "deleted" and ended[uid] != "deleted"):
+            yield f"O7: {event['subject']} was {ended[uid]}, and then {type_}"
+        if type_ in ENDS:
+            ended[uid] = type_
 
 
-def nothing_lost(expected: Mapping[str, Expected], jobs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Every document handed over has its job, of its generation, resting where it may."""
-    wrong: list[str] = []
-    for key, wanted in expected.items():
-        job = jobs.get(key)
-        if job is None:
-            wrong.append(f"lost: {key}")
-        elif job["generation"] != wanted.newest["generation"]:
-            wrong.append(f"{key}: generation {job['generation']}, sent {wanted.newest['generation']}")
-        elif job["phase"] not in wanted.allowed():
-            wrong.append(f"{key}: {job['phase']} ({job['reason']}), allowed {sorted(wanted.allowed())}")
-        elif job["attempt"] > wanted.newest.get("retry", {}).get("attempts", 1) and not wanted.commanded:
-            wrong.append(f"{key}: attempt {job['attempt']}")
-    return wrong
+def _o8_bounded(world: World) -> Iterator[str]:
+    for path in world.folder.glob("store*/*-wal"):
+        if path.stat().st_size > WAL_BYTES_MAX:
+            yield f"O8: {path.name} has {path.stat().st_size} bytes"
 
 
-def rejected_are_kept(names: Iterable[str], store: Path) -> list[str]:
-    """Each wrong document is a dead letter."""
-    with sqlite3.connect(store) as connection:
-        kept = b"\n".join(bytes(body) for (body,) in connection.execute("SELECT body FROM dead_letters"))
-    return [f"the rejected {name} is no dead letter" for name in sorted(names) if f'"{name}"'.encode() not in kept]
+def _o10_secrets(world: World) -> Iterator[str]:
+    written = "\n".join(world.log) + world.events.read_text(encoding="utf-8")
+    if SECRET in written:
+        yield "O10: the secret key is in a log or event"

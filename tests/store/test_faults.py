@@ -80,6 +80,19 @@ async def test_a_full_disk_is_not_writable(sqlite_place: Place) -> None:
         assert await store.writable()
 
 
+async def test_a_program_that_holds_the_file_locked(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.store.sqlite._BUSY_TIMEOUT_MS", 50)
+    async with opened(sqlite_place) as store:
+        other = sqlite3.connect(str(sqlite_place.path), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="is locked by another program"):
+            await store.receive([ENTRY], 1.0)
+        assert await store.inbox_size() == 0
+        other.execute("ROLLBACK")
+        other.close()
+        await store.receive([ENTRY], 1.0)
+
+
 # Killed
 
 COMMITS_A_ROUND = 40

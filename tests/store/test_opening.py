@@ -224,6 +224,19 @@ async def test_a_directory_that_cannot_be_created(tmp_path: Path) -> None:
     assert "cannot be created" in message
 
 
+@pytest.mark.parametrize("url", ["sqlite:////proc/ferryman/x.db", "sqlite:////proc/ferryman.db"])
+async def test_a_file_system_that_takes_no_files(url: str) -> None:
+    assert re.search(
+        r"the directory /proc\S* of the store cannot be (created|written)", await refusal(Place(url, None))
+    )
+
+
+async def test_another_name_of_the_same_file_is_the_same_store(sqlite_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "ferryman.db")
+    async with opened(sqlite_place):
+        assert "another ferryman daemon" in await refusal(Place(f"sqlite:///{tmp_path}/link.db", None))
+
+
 async def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:
     assert "is a directory" in await refusal(Place(f"sqlite:///{tmp_path}", None))
 
@@ -240,7 +253,10 @@ async def test_the_database_of_another_program(sqlite_place: Place) -> None:
     with sqlite3.connect(str(sqlite_place.path)) as connection:
         connection.execute("CREATE TABLE cookies (x)")
     connection.close()
+    assert sqlite_place.path is not None
+    before = sqlite_place.path.read_bytes()
     assert "is the database of another program" in await refusal(sqlite_place)
+    assert sqlite_place.path.read_bytes() == before
 
 
 @pytest.mark.parametrize("offset", [pytest.param(20_000, id="a page in the middle"), pytest.param(100, id="the root")])

@@ -26,7 +26,7 @@ def run(
     ] = False,
     config: Config = None,
 ) -> int:
-    """The daemon; files are applied at its start."""
+    """The daemon. Files are applied at its start."""
     from controller.cli.running import run as run_daemon
 
     return run_daemon(tuple(files or ()), simulate=simulated, until_settled=until_settled, config=config)
@@ -52,7 +52,7 @@ def simulate(
 
 
 def doctor(config: Config = None) -> int:
-    """Check settings, store, clock, credentials, permissions, queues and sinks, and say what to do."""
+    """Check this machine and account. Settings, store, clock, permissions, queues, sinks; and what to do."""
     from controller.cli.doctor import run_doctor
 
     return run_doctor(config)

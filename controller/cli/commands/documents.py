@@ -32,7 +32,7 @@ def apply(
     ] = None,
     server: Server = None,
 ) -> int:
-    """Hand documents to the daemon: accepted, unchanged, ignored or rejected, and why; exit 4 if any was rejected."""
+    """Hand documents to the daemon. Says which are accepted, unchanged, ignored or rejected (exit 4), and why."""
     from controller.cli.documents import apply as apply_documents
 
     with connect(server) as client:
@@ -40,7 +40,7 @@ def apply(
 
 
 def validate(*, file: Files, config: Config = None) -> int:
-    """Judge documents offline; with settings, also by what these allow. Exit 1 if any is invalid."""
+    """Judge documents offline. With settings, also by what these allow. Exit 1 if any is invalid."""
     from controller.cli.documents import validate as validate_documents
 
     return validate_documents(file, open_terminal(), _policy(config))
@@ -87,7 +87,7 @@ def kinds(output: Output = Format.TABLE) -> int:
 def explain(
     path: Annotated[str, typer.Argument(metavar="KIND[.path]", show_default=False)],
 ) -> int:
-    """What a document of a kind may hold, for example `explain ModelInvocationJob.spec.inputDataConfig`."""
+    """What a document may hold. For example `explain ModelInvocationJob.spec.inputDataConfig`."""
     from controller.cli.explaining import show_explanation
 
     return show_explanation(open_terminal(), path)

@@ -63,7 +63,7 @@ def get(
 
 
 def describe(target: Job, scope: JobScope = None, server: Server = None) -> int:
-    """Everything about one job: why it waits, its attempts, its last events, what to do next."""
+    """Everything about one job. Why it waits, its attempts, its last events, what to do next."""
     from controller.cli.describing import describe as describe_job
     from controller.cli.selection import one
 
@@ -100,7 +100,7 @@ def wait(
     scope: JobScope = None,
     server: Server = None,
 ) -> int:
-    """Wait until all are terminal: exit 0 if all Succeeded, 1 if some did not, 124 when the time is over."""
+    """Wait until all have ended. Exit 0 if all Succeeded, 1 if some did not, 124 when the time is over."""
     from controller.cli.selection import select
     from controller.cli.waiting import wait_for
     from controller.errors import SettingsError
@@ -210,7 +210,7 @@ def resolve(
     scope: Scope = None,
     server: Server = None,
 ) -> int:
-    """Say what became of an Uncertain create: --remote-id, --retry or --fail."""
+    """Settle an Uncertain create. Say what became of it: --remote-id, --retry or --fail."""
     from controller.errors import SettingsError
 
     arguments = {"remoteId": remote_id, "retry": again or None, "fail": fail or None}

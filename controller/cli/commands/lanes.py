@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def lanes(output: Output = Format.TABLE, server: Server = None) -> int:
-    """Lanes: their slots, rates and jobs, and which are paused."""
+    """Lanes: slots, rates, jobs, pauses."""
     from controller.cli.operating import show_lanes
 
     with connect(server) as client:
@@ -27,7 +27,7 @@ def lanes(output: Output = Format.TABLE, server: Server = None) -> int:
 
 
 def pause(lane: Lane = None, why: Why = "", server: Server = None) -> int:
-    """Stop all creates of a lane, or of all lanes; running jobs go on."""
+    """Stop all creates. Of a lane, or of all lanes; running jobs go on."""
     return _command("pause", lane, why, server)
 
 

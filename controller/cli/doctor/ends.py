@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import anyio
 
-from controller.cli.doctor.finding import Finding, failed, ok, warning
+from controller.cli.doctor.finding import Finding, Level, failed, ok, warning
 from controller.errors import AwsError, DeniedError, SettingsError
 from controller.kinds.aws import AwsClients
 from controller.masking import mask_text
@@ -88,6 +88,11 @@ async def check_sinks(settings: Settings, clock: Clock) -> list[Finding]:
 
 async def _check_sink(sink: Sink, clock: Clock) -> Finding:
     url, subject = sink.url, f"sink {mask_text(sink.url)}"
+    if url.startswith(FILE_PREFIX):
+        return await anyio.to_thread.run_sync(_check_file, subject, Path(url.removeprefix(FILE_PREFIX)))
+    opened = await _check_opening(sink, subject, clock)
+    if opened.level is Level.FAILED:
+        return opened
     if url.startswith(SQS_PREFIX):
         return await _check_queue("sink", url, _SEND, clock)
     if url.startswith(EVENTBRIDGE_PREFIX):
@@ -98,9 +103,7 @@ async def _check_sink(sink: Sink, clock: Clock) -> Finding:
         topic = url.removeprefix(SNS_PREFIX)
         call = ("sns", "GetTopicAttributes", {"TopicArn": topic})
         return await _ask(subject, _sink_clients(url, "sns", region_of(topic), clock), call, "sns:Publish")
-    if url.startswith(FILE_PREFIX):
-        return await anyio.to_thread.run_sync(_check_file, subject, Path(url.removeprefix(FILE_PREFIX)))
-    return await _check_opening(sink, subject, clock)
+    return opened
 
 
 def _sink_clients(
@@ -122,7 +125,7 @@ def _check_file(subject: str, path: Path) -> Finding:
 
 
 async def _check_opening(sink: Sink, subject: str, clock: Clock) -> Finding:
-    """A log or a webhook: whether its settings are right. Nothing is sent."""
+    """Whether its settings are right. Nothing is sent."""
     try:
         async with open_sink(sink, timeout_s=_TIMEOUT_S, clock=clock):
             return ok(subject, "is configured; it was not called" if sink.url.startswith("webhook:") else "is there")

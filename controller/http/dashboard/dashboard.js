@@ -75,15 +75,20 @@ function showSummary(summary) {
 function laneState(lane) {
   if (lane.unavailable) return `scope unavailable: ${lane.unavailable}`;
   if (lane.paused) return `paused: ${lane.pauseReason}`;
-  return lane.queues.map((queue) => `${queue.key}: ${queue.reason}`).join(", ") || "idle";
+  const keysOf = new Map();
+  for (const { key, reason } of lane.queues) keysOf.set(reason, [...(keysOf.get(reason) ?? []), key]);
+  const reasons = [...keysOf].map(([reason, keys]) => (lane.queues.length === keys.length ? reason : `${reason}: ${keys.join(", ")}`));
+  return reasons.join("; ") || "idle";
 }
 
 function laneRow(lane) {
-  const slots = Object.entries(lane.slots).map(([key, slot]) => `${key} ${slot.used}/${slot.ceiling}`);
+  // A key of one slot is one resource that takes one job at a time; there may be thousands.
+  const shared = Object.entries(lane.slots).filter(([, slot]) => slot.configured > 1);
+  const slots = shared.map(([key, slot]) => `${key === "*" ? "" : `${key} `}${slot.used}/${slot.ceiling}`);
   const create = lane.rates.create;
   const rate = create ? `${create.rate.toFixed(2)} of ${create.ceiling} /s, ${create.throttles} throttled` : "";
   const { Pending, Running, Failed } = lane.phases;
-  return row(lane.lane, laneState(lane), slots.join(", "), rate, Pending, Running, Failed);
+  return row(lane.lane.replace(/\/[^.]*\./, "/"), laneState(lane), slots.join(", "), rate, Pending, Running, Failed);
 }
 
 function jobRow(job) {

@@ -1,0 +1,307 @@
+"""Commands that are long-lived or look at AWS: `run --simulate`, `simulate`, `doctor`."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.command import (
+    COMMAND,
+    DEADLINE_S,
+    at_terminal,
+    daemon,
+    environment,
+    ferryman,
+    lines,
+    until,
+    write_documents,
+)
+from tests.documents import mixed
+
+FAST = {
+    "FERRYMAN_HTTP__PORT": "0",
+    "FERRYMAN_SIMULATOR__SPEED": "5000",
+    "FERRYMAN_RECONCILE__INTERVAL": "0.5",
+    "FERRYMAN_RECONCILE__INTERVAL_MIN": "0.2",
+    "FERRYMAN_EVENTS__SINKS": '["file:events.jsonl"]',
+}
+
+
+def write(path: Path, documents: Any) -> Path:
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+    return path
+
+
+def created(folder: Path) -> int:
+    ledger = (folder / "ferryman-simulated-ledger.jsonl").read_text().splitlines()[1:]
+    return sum(json.loads(line)["entry"]["effect"] == "create" for line in ledger)
+
+
+def test_a_simulated_run_settles_and_a_second_one_finds_its_world_again(tmp_path: Path) -> None:
+    jobs = write(tmp_path / "jobs.jsonl", mixed(12, "world"))
+    arguments = ("run", str(jobs), "--simulate", "--until-settled")
+    first = ferryman(*arguments, folder=tmp_path, FERRYMAN_SIMULATOR__FAILURE_RATE="0", **FAST)
+    assert first.code == 0
+    said = [json.loads(line) for line in first.out.splitlines()]
+    assert {"serving", "ready"} <= {line["event"] for line in said}
+    assert all(line["timestamp"].endswith("Z") for line in said)
+    assert next(line["store"] for line in said if line["event"] == "ready") == "sqlite:///ferryman-simulated.db"
+    assert created(tmp_path) == 12
+    assert not (tmp_path / "ferryman.db").exists()
+    assert ferryman(*arguments, folder=tmp_path, FERRYMAN_SIMULATOR__FAILURE_RATE="0", **FAST).code == 0
+    assert created(tmp_path) == 12
+
+
+@pytest.mark.parametrize(
+    ("rate", "extra", "code"),
+    [pytest.param("1", [], 3, id="not all succeeded"), pytest.param("0", [{"kind": "x"}], 4, id="documents rejected")],
+)
+def test_exit_codes_of_a_run_until_settled(tmp_path: Path, rate: str, extra: list[Any], code: int) -> None:
+    jobs = write(tmp_path / "jobs.jsonl", [*mixed(4, "code"), *extra])
+    ended = ferryman(
+        "run",
+        str(jobs),
+        "--simulate",
+        "--until-settled",
+        folder=tmp_path,
+        FERRYMAN_SIMULATOR__FAILURE_RATE=rate,
+        **FAST,
+    )
+    assert ended.code == code
+
+
+def test_two_scopes_in_one_simulated_world(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", mixed(3, "twin", scope="a"))
+    write(tmp_path / "b.jsonl", mixed(3, "twin", scope="b"))
+    scopes = json.dumps({"a": {}, "b": {}})
+    arguments = ("run", "a.jsonl", "b.jsonl", "--simulate", "--until-settled")
+    ended = ferryman(*arguments, folder=tmp_path, FERRYMAN_SCOPES=scopes, FERRYMAN_SIMULATOR__FAILURE_RATE="0", **FAST)
+    assert ended.code == 0
+    assert created(tmp_path) == 6
+
+
+def test_a_terminal_shows_a_table_and_a_summary_at_last(tmp_path: Path) -> None:
+    jobs = write_documents(tmp_path / "jobs.jsonl", ["shown-1", "shown-2"])
+    ended = at_terminal(
+        "run",
+        str(jobs),
+        "--simulate",
+        "--until-settled",
+        folder=tmp_path,
+        FERRYMAN_SIMULATOR__FAILURE_RATE="0",
+        COLUMNS="150",
+        **FAST | {"FERRYMAN_SIMULATOR__SPEED": "500", "FERRYMAN_EVENTS__SINKS": '["log:"]'},
+    )
+    assert ended.code == 0
+    assert "default/ModelInvocationJob" in ended.out
+    assert "shown-1" in ended.out
+    assert "░" in ended.out
+    assert any(line.endswith(": 2 Succeeded") for line in ended.out.splitlines()[-4:])
+    assert "ferryman.job.accepted" not in ended.out
+
+
+def test_lines_instead_of_a_table_where_a_format_is_asked_for(tmp_path: Path) -> None:
+    jobs = write_documents(tmp_path / "jobs.jsonl", ["lines"], desired="Stopped")
+    arguments = ("run", str(jobs), "--simulate", "--until-settled")
+    ended = at_terminal(*arguments, folder=tmp_path, FERRYMAN_LOG__FORMAT="json", **FAST)
+    assert ended.code == 0
+    assert all(json.loads(line) for line in ended.out.splitlines())
+
+
+def test_a_log_that_nobody_reads_ends_no_daemon(tmp_path: Path) -> None:
+    jobs = write(tmp_path / "jobs.jsonl", mixed(4, "unread"))
+    variables = FAST | {
+        "FERRYMAN_EVENTS__SINKS": '["log:", "file:events.jsonl"]',
+        "FERRYMAN_SIMULATOR__FAILURE_RATE": "0",
+    }
+    command = f"set -o pipefail; {' '.join(COMMAND)} run {jobs} --simulate --until-settled | true"
+    finished = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(**variables),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (0, b"")
+    assert sum(event["type"] == "ferryman.job.succeeded" for event in lines(tmp_path / "events.jsonl")) == 4
+
+
+def test_a_second_daemon_on_the_same_store_is_told_so(tmp_path: Path) -> None:
+    with daemon(tmp_path):
+        ended = ferryman(
+            "run", "--simulate", folder=tmp_path, FERRYMAN_HTTP__PORT="0", FERRYMAN_STORE__LOCK_WAIT_S="0.2"
+        )
+    assert ended.code == 7
+    assert ended.err.count("\n") == 1
+
+
+@contextmanager
+def simulator(folder: Path, *arguments: str) -> Iterator[str]:
+    """`ferryman simulate` on a free port; gives its URL."""
+    with subprocess.Popen(
+        [*COMMAND, "simulate", "--port", "0", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        try:
+            yield said.split()[5].rstrip(".")
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(DEADLINE_S) == 0
+            assert "AWS_ENDPOINT_URL" in rest
+
+
+def test_simulate_alone_with_a_ledger(tmp_path: Path) -> None:
+    with simulator(tmp_path, "--ledger", "world.jsonl", "--speed", "3", "--failure-rate", "0.5") as url:
+        options = httpx.get(f"{url}/_simulator/options", trust_env=False).json()
+        again = ferryman("simulate", "--port", "0", "--ledger", "world.jsonl", folder=tmp_path)
+    assert options["speed"] == 3
+    assert options["outcomes"]["bedrock.ModelInvocationJob"] == {"Failed": 0.5}
+    assert again.code == 7
+    assert "in use by another simulator" in again.err
+
+
+def account(url: str, **variables: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "canary-of-the-account",
+        "AWS_REGION": "us-east-1",
+        **variables,
+    }
+
+
+def refuse(url: str, operation: str) -> None:
+    refusal = {"effect": "refuse", "code": "AccessDeniedException"}
+    fault = {"effect": refusal, "operation": operation}
+    answer = httpx.post(f"{url}/_simulator/faults", json=fault, trust_env=False)
+    assert answer.status_code == 200, answer.text
+
+
+def test_doctor_finds_nothing_wrong_and_changes_nothing(tmp_path: Path) -> None:
+    with simulator(tmp_path) as url:
+        ended = ferryman("doctor", folder=tmp_path, **account(url))
+        calls = httpx.get(f"{url}/_simulator/calls", trust_env=False).json()
+        ledger = httpx.get(f"{url}/_simulator/ledger", trust_env=False).json()
+    assert ended.code == 0
+    assert "account 123456789012, Region us-east-1" in ended.out
+    assert "agrees with AWS" in ended.out
+    assert "iam:PassRole" in ended.out
+    assert "canary-of-the-account" not in ended.out
+    assert not [line for line in ended.out.splitlines() if line.startswith("failed")]
+    assert list(tmp_path.iterdir()) == []
+    assert ledger["items"] == []
+    assert not [name for name in calls if name.startswith(("Create", "Invoke"))]
+
+
+def test_doctor_names_the_permission_that_is_missing(tmp_path: Path) -> None:
+    with simulator(tmp_path) as url:
+        refuse(url, "ListBatchInferenceJobs")
+        ended = ferryman("doctor", folder=tmp_path, **account(url))
+    assert ended.code == 1
+    wrong = [line for line in ended.out.splitlines() if line.startswith("failed")]
+    assert len(wrong) == 1
+    assert "BatchInferenceJob" in wrong[0]
+    assert "not allowed: personalize:ListBatchInferenceJobs" in wrong[0]
+
+
+def failures(variables: dict[str, str], folder: Path) -> str:
+    ended = ferryman("doctor", folder=folder, **variables)
+    assert ended.code == 1
+    return "\n".join(line for line in ended.out.splitlines() if line.startswith("failed"))
+
+
+def test_doctor_says_everything_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database")
+    sinks = ["file:notes.db/x", "sns:nothing", "nothing:", {"url": "webhook:ftp://x"}, "log:"]
+    wrong = failures(
+        account("http://127.0.0.1:1")
+        | {
+            "FERRYMAN_STORE__URL": "sqlite:///notes.db/x.db",
+            "FERRYMAN_QUEUE__SOURCES": '["dir:nowhere", "nothing:x", "sqs:x"]',
+            "FERRYMAN_EVENTS__SINKS": json.dumps(sinks),
+        },
+        tmp_path,
+    )
+    for subject, said in (
+        ("store", "cannot be made"),
+        ("scope default", "AWS cannot be reached"),
+        ("source dir:nowhere", "no such directory"),
+        ("source nothing:x", "is not a source"),
+        ("source sqs:x", "needs a URL"),
+        ("sink file:notes.db/x", "cannot be made"),
+        ("sink sns:nothing", "needs an ARN"),
+        ("sink nothing:", "is not a sink"),
+        ("sink webhook:ftp://x", "webhook"),
+    ):
+        assert any(subject in line and said in line for line in wrong.splitlines()), (subject, wrong)
+    assert "log:" not in wrong.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        pytest.param({"FERRYMAN_HTTP__PORT": "x"}, "http.port", id="settings"),
+        pytest.param({"FERRYMAN_STORE__URL": "sqlite:///notes.db"}, "notes.db cannot be read", id="no store"),
+        pytest.param({"FERRYMAN_STORE__URL": "postgresql://127.0.0.1:1/x"}, "cannot be reached", id="no database"),
+    ],
+)
+def test_doctor_says_what_is_wrong_first(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+    (tmp_path / "notes.db").write_text("not a database")
+    assert said in failures(account("http://127.0.0.1:1") | variables, tmp_path)
+
+
+def test_doctor_without_an_account(tmp_path: Path) -> None:
+    ended = ferryman("doctor", folder=tmp_path, AWS_REGION="us-east-1")
+    assert ended.code == 1
+    assert "no usable AWS credentials" in ended.out
+
+
+def test_doctor_beside_a_running_daemon(tmp_path: Path) -> None:
+    with daemon(tmp_path):
+        ended = ferryman("doctor", folder=tmp_path, FERRYMAN_STORE__URL="sqlite:///ferryman-simulated.db")
+    assert "is sound, and in use by a running daemon (process " in ended.out
+
+
+def test_ctrl_c_once_drains(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "run", "--simulate"],
+        cwd=tmp_path,
+        env=environment(**FAST),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    ) as process:
+        os.close(slave)
+        seen = bytearray()
+
+        def is_up() -> bool:
+            seen.extend(os.read(master, 4096))
+            return b"no jobs yet" in seen
+
+        until(is_up)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                seen.extend(os.read(master, 4096))
+            except OSError:
+                break
+        assert process.wait(DEADLINE_S) == 0
+    os.close(master)
+    assert b"draining" in seen

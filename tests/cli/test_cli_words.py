@@ -1,0 +1,314 @@
+"""Pure parts of the command line: selections, tables, texts, advice, masks, simulated settings."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from controller.cli.advice import advice
+from controller.cli.doctor.scopes import nowhere
+from controller.cli.job_table import progress_of, reason_of
+from controller.cli.logging import Masker, secrets_of
+from controller.cli.operating import lane_slots
+from controller.cli.output import json_line, yaml_text
+from controller.cli.selection import NOT_TERMINAL, select
+from controller.cli.simulating import (
+    STORE_URL,
+    ledger_path,
+    local_settings,
+    pointed_at,
+    simulated_environment,
+    simulator_options,
+)
+from controller.cli.table import Table, cells, render
+from controller.cli.text import age, duration, visible
+from controller.kinds import KINDS
+from controller.kinds.models import operation_model
+from controller.model import Phase
+from controller.settings import Scope, Settings
+from controller.validation.patterns import compile_pattern
+
+BATCH = "bedrock.ModelInvocationJob"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def test_a_selection_is_what_its_words_say() -> None:
+    selected = select("batchinferencejobs", labels=["a=1,b=", "c=x=y"], phases=["failed,Stopped"], reasons=["lost"])
+    assert selected.kind == "personalize.BatchInferenceJob"
+    assert selected.labels == ("a=1", "b=", "c=x=y")
+    assert selected.phases == ("Failed", "Stopped")
+    assert selected.reasons == ("Lost",)
+    assert str(selected) == (
+        "personalize.BatchInferenceJob -l a=1 -l b= -l c=x=y --phase Failed --phase Stopped --reason Lost"
+    )
+
+
+@pytest.mark.parametrize(
+    ("phases", "expected"),
+    [
+        pytest.param([], [phase.value for phase in NOT_TERMINAL], id="no phases: all that were asked for"),
+        pytest.param(["Running", "Failed"], ["Running"], id="both"),
+        pytest.param(["Failed"], None, id="nothing can match"),
+    ],
+)
+def test_a_selection_within_phases(phases: list[str], expected: list[str] | None) -> None:
+    within = select(BATCH, phases=phases).within(NOT_TERMINAL)
+    assert (None if within is None else list(within.phases)) == expected
+
+
+def test_one_job_is_in_the_default_scope_and_a_list_in_every_scope() -> None:
+    assert select(f"{BATCH}/x").scope == "default"
+    assert select(BATCH).scope is None
+
+
+@pytest.mark.parametrize("width", [None, 200, 60, 30, 1])
+def test_a_table_fits(width: int | None) -> None:
+    rows = [("name" * 12, "日本語のメッセージ" * 4, "Running"), ("n\x1b[2J", "é\u0301", "Failed")]
+    lines = render(Table(("NAME", "MESSAGE", "PHASE"), rows), width=width, coloured=False).splitlines()
+    assert len(lines) == 3
+    narrowest = 3 * 6 + 2 * 3
+    assert all(cells(line) <= max(width or 10_000, narrowest) for line in lines)
+    assert all(line.isprintable() for line in lines)
+    if width is None:
+        assert rows[0][0] in lines[1]
+
+
+def test_colours_stand_around_the_word_alone() -> None:
+    text = render(Table(("A", "B"), [("Failed", "x")]), width=None, coloured=True, header=False)
+    assert text == "\x1b[1;31mFailed\x1b[0m   x\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "0s"),
+        (59.4, "59s"),
+        (60, "1m"),
+        (61, "1m1s"),
+        (3600, "1h"),
+        (3660, "1h1m"),
+        (36_060, "10h"),
+        (90_000, "1d1h"),
+    ],
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("2026-11-21T11:58:30.000Z", "1m30s"), ("2026-11-21T11:58:30", "1m30s"), ("x", "-"), (None, "-"), (3, "-")],
+)
+def test_ages(value: Any, expected: str) -> None:
+    assert age(value, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\u202e", "\u2028", "\ud800", "\x9b", "a\r\nb", "\x00"])
+def test_nothing_invisible_gets_through(text: str) -> None:
+    assert visible(text).isprintable()
+    assert json.loads(json_line({"x": text}))["x"] == text
+    if text != "\ud800":
+        assert YAML(typ="safe").load(yaml_text({"x": text}))["x"] == text
+
+
+@pytest.mark.parametrize(
+    ("job", "progress", "reason"),
+    [
+        pytest.param({}, "-", "-", id="nothing known"),
+        pytest.param(
+            {"phase": "Pending", "reason": "QuotaFull", "queue": {"position": 3, "etaSeconds": 125.0}},
+            "#3 ~2m5s",
+            "QuotaFull",
+            id="waits",
+        ),
+        pytest.param(
+            {"phase": "Running", "remoteStatus": "InProgress", "records": {"total": 200, "processed": 50, "failed": 2}},
+            "50/200 (2 failed)",
+            "InProgress",
+            id="runs",
+        ),
+        pytest.param({"phase": "Succeeded", "partial": True, "records": {"total": 0}}, "-", "Partial", id="partial"),
+        pytest.param({"phase": "Running", "records": {"total": "x"}, "queue": []}, "-", "-", id="junk"),
+    ],
+)
+def test_progress_and_reason(job: dict[str, Any], progress: str, reason: str) -> None:
+    assert (progress_of(job), reason_of(job)) == (progress, reason)
+
+
+def test_a_progress_bar() -> None:
+    records = {"total": 200, "processed": 100, "failed": 0}
+    assert progress_of({"phase": "Running", "records": records}, bars=True) == "█████░░░░░  50% 100/200"
+
+
+def test_slots_are_counted_once_where_one_key_counts_all() -> None:
+    each = {"used": 1, "ceiling": 1}
+    assert lane_slots({"slots": {"*": {"used": 3, "ceiling": 20}, "a": each, "b": each}}) == "3/20"
+    assert lane_slots({"slots": {"a": {"used": 3, "ceiling": 20}, "b": {"used": 1, "ceiling": 20}}}) == "4/40"
+    assert lane_slots({}) == "-"
+
+
+ROLE = "arn:aws:iam::123456789012:role/batch"
+
+
+@pytest.mark.parametrize(
+    ("job", "lane", "said"),
+    [
+        pytest.param({"phase": "Pending", "reason": "AccessDenied", "kind": BATCH, "spec": {"roleArn": ROLE}}, {},
+                     ["iam:PassRole", ROLE, "bedrock.amazonaws.com", "simulate-principal-policy"], id="PassRole"),
+        pytest.param({"phase": "Failed", "reason": "AccessDenied", "kind": "personalize.BatchInferenceJob"}, {},
+                     ["iam:PassRole", "personalize.amazonaws.com", "ferryman retry"], id="PassRole, given up"),
+        pytest.param({"phase": "Uncertain", "kind": BATCH, "name": "x"}, {},
+                     [f"ferryman resolve {BATCH}/x --remote-id ARN", "--retry", "--fail"], id="Uncertain"),
+        pytest.param({"phase": "Pending", "reason": "Paused", "scope": "s", "kind": BATCH}, {"pauseReason": "fire"},
+                     [f"ferryman resume s/{BATCH}", "fire"], id="paused"),
+        pytest.param({"phase": "Pending", "reason": "ScopeUnavailable"}, {}, ["ferryman doctor"], id="no credentials"),
+        pytest.param({"phase": "Pending", "reason": "QuotaFull"}, {}, ["by itself", "ferryman lanes"], id="quota"),
+        pytest.param({"phase": "Failed", "reason": "CreateRefused"}, {}, ["onSpecChange: replace"], id="refused"),
+        pytest.param({"phase": "Failed", "reason": "JobFailed", "kind": BATCH, "name": "x"}, {},
+                     [f"ferryman retry {BATCH}/x"], id="failed"),
+        pytest.param({"phase": "Succeeded"}, {}, [], id="nothing to do"),
+        pytest.param({"phase": "Running"}, {}, [], id="nothing to do yet"),
+    ],
+)  # fmt: skip
+def test_advice(job: Mapping[str, Any], lane: Mapping[str, Any], said: list[str]) -> None:
+    text = " ".join(advice(job, lane))
+    assert all(words in text for words in said)
+    assert bool(text) == bool(said)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_advice_has_an_answer_for_every_phase(phase: Phase) -> None:
+    assert all(sentence.isprintable() for sentence in advice({"phase": phase.value, "deadlineExceeded": True}, None))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.short)
+@pytest.mark.parametrize("caller", ["", "arn:aws-cn:iam::123456789012:user/x"])
+def test_the_doctor_asks_for_jobs_that_could_exist_by_their_form(kind: Any, caller: str) -> None:
+    arn = nowhere(kind, "us-east-1", "123456789012", caller)
+    modelled = operation_model(kind.service, kind.get).input_shape.members[kind.get_parameter].metadata
+    matches = compile_pattern(modelled["pattern"])
+    assert matches is not None
+    assert matches(arn)
+    assert len(arn) <= modelled["max"]
+
+
+CANARY = "canarycanarycanarycanarycanarycanary0123"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://bucket.s3.amazonaws.com/key?X-Amz-Signature={CANARY}&x=1",
+        f"postgresql://ferryman:{CANARY}@db/x",
+        f"Authorization: Bearer {CANARY}",
+        f"secret whsec_{CANARY} is used",
+        f"aws_secret_access_key = {CANARY}",
+        f'{{"SessionToken": "{CANARY}"}}',
+        f"'SecretAccessKey': '{CANARY}'",
+        f"X-Amz-Security-Token={CANARY}",
+    ],
+)
+def test_what_looks_like_a_secret_is_masked_wherever_it_stands(text: str) -> None:
+    masker = Masker()
+    event = masker(None, "info", {"event": text, "deep": [{"more": (text, {"x": text})}], "error": ValueError(text)})
+    assert CANARY not in str(event)
+
+
+def test_secrets_known_by_name_are_masked_however_they_are_written() -> None:
+    settings = Settings.model_validate(
+        {
+            "store": {"url": "postgresql://user:pa55word-of-the-store@db/x"},
+            "http": {"token": "token-of-the-api"},
+            "events": {"sinks": [{"url": "webhook:https://x/", "secret": "secret-of-the-webhook"}]},
+        }
+    )
+    secrets = secrets_of(settings, {"AWS_SECRET_ACCESS_KEY": "key-of-the-account", "AWS_SESSION_TOKEN": "x"})
+    assert set(secrets) == {
+        "pa55word-of-the-store",
+        "token-of-the-api",
+        "secret-of-the-webhook",
+        "key-of-the-account",
+    }
+    masked = Masker(secrets).text(" ".join(f"<{secret}>" for secret in secrets))
+    assert not any(secret in masked for secret in secrets)
+
+
+def test_values_that_are_no_secret_stay_as_they_are() -> None:
+    event = {"event": "ready", "jobs": 3, "rate": 0.5, "none": None, "ok": True, "uri": "s3://bucket/in/0001.jsonl"}
+    assert Masker()(None, "info", dict(event)) == event
+
+
+def test_a_simulated_run_sees_nothing_of_the_account() -> None:
+    seen = simulated_environment(
+        {"AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "t", "AWS_ENDPOINT_URL": "https://x", "PATH": "/bin"}
+    )
+    assert "production" not in seen.values()
+    assert "AWS_SESSION_TOKEN" not in seen
+    assert "AWS_ENDPOINT_URL" not in seen
+    assert (seen["PATH"], seen["AWS_REGION"]) == ("/bin", "us-east-1")
+    assert simulated_environment({"AWS_REGION": "eu-west-1"})["AWS_REGION"] == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "expected"),
+    [
+        pytest.param("sqlite:///ferryman.db", {}, STORE_URL, id="the real store is left alone"),
+        pytest.param("sqlite:///mine.db", {}, "sqlite:///mine.db", id="named in the settings"),
+        pytest.param(
+            "sqlite:///ferryman.db",
+            {"FERRYMAN_STORE__URL": "sqlite:///ferryman.db"},
+            "sqlite:///ferryman.db",
+            id="named in the environment",
+        ),
+    ],
+)
+def test_the_store_of_a_simulated_run(url: str, variables: dict[str, str], expected: str) -> None:
+    settings = Settings.model_validate({"store": {"url": url, "lock_wait_s": 3}})
+    local = local_settings(settings, variables)
+    assert local.store.url == expected
+    assert local.store.lock_wait_s == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"store": {"url": STORE_URL}}, "ferryman-simulated-ledger.jsonl", id="beside the store"),
+        pytest.param({"store": {"url": "sqlite:////data/x.db"}}, "/data/x-ledger.jsonl", id="wherever that is"),
+        pytest.param(
+            {"store": {"url": "postgresql://h/d"}}, "ferryman-simulated-ledger.jsonl", id="here where it is no file"
+        ),
+        pytest.param({"simulator": {"ledger": "/data/world"}}, "/data/world", id="named"),
+    ],
+)
+def test_where_the_simulated_world_is_kept(settings: dict[str, Any], expected: str) -> None:
+    assert ledger_path(Settings.model_validate(settings)) == Path(expected)
+
+
+def test_scopes_of_a_simulated_run_stay_apart() -> None:
+    scopes = {
+        "a": Scope(profile="p", endpoint_url="https://real"),
+        "b": Scope(),
+        "c": Scope(region="eu-west-1", role_arn=ROLE, external_id="e"),
+    }
+    pointed = pointed_at(Settings(scopes=scopes), "http://127.0.0.1:1", "us-east-1").scopes
+    assert {scope.endpoint_url for scope in pointed.values()} == {"http://127.0.0.1:1"}
+    assert {scope.profile for scope in pointed.values()} == {""}
+    assert [scope.region for scope in pointed.values()] == ["us-east-1", "us-east-1", "eu-west-1"]
+    assert pointed["a"].role_arn == ""
+    assert pointed["b"].role_arn.startswith("arn:aws:iam::200000000001:")
+    assert pointed["c"].role_arn == ROLE
+
+
+def test_the_simulated_world_follows_the_settings() -> None:
+    limits = {BATCH: {"jobs": {"*": 7}}}
+    settings = Settings.model_validate({"simulator": {"speed": 9, "failure_rate": 0.25}, "limits": limits})
+    options = simulator_options(settings)
+    assert options.speed == 9
+    assert options.quotas[BATCH] == {"*": 7, "custom-model": 3}
+    assert options.quotas["personalize.BatchInferenceJob"] == {"*": 5}
+    assert {sum(statuses.values()) for statuses in options.outcomes.values()} == {0.25}
+    assert set(options.outcomes) == set(KINDS)

@@ -1,0 +1,158 @@
+"""The rows of the reliability programme: what shows each of them, and the table that says so after a run.
+
+A row is green only if every test that it names ran and passed in this run; a row whose tests did not run says so. Tests
+add what they measured with `record_property("row", ...)`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+HERE = "tests/reliability/"
+STAGE = f"{HERE}test_stage_rows.py::"
+PROCESS = f"{HERE}test_process_rows.py::"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A perturbation, what is done for it, and the beginnings of the ids of the tests that show it."""
+
+    name: str
+    done: str
+    tests: tuple[str, ...]
+    without: str = ""
+    """What of it cannot be had, and why."""
+
+
+ROWS: tuple[Row, ...] = (
+    Row("P17 throttling", "all creates throttled for 600 s, then half the rate allowed", (f"{STAGE}test_p17",)),
+    Row("P18 quota full", "40 jobs, 3 slots at AWS, 30 in the settings", (f"{STAGE}test_p18",)),
+    Row("P19 quota lowered, foreign jobs", "6 of 10 slots taken by others; 10 lowered to 4", (f"{STAGE}test_p19",)),
+    Row("P20 hung sockets", "one operation hangs for 600 s", (f"{STAGE}test_p20",)),
+    Row("P21 credentials expire", "refused for 600 s, then accepted", (f"{STAGE}test_p21",)),
+    Row("P22 access denied", "List, Get and Stop each, for 300 s", (f"{STAGE}test_p22",)),
+    Row("P23 clock +-1 h", "the host's clock wrong for 600 s; AWS refuses the signatures", (f"{STAGE}test_p23",)),
+    Row("P24 process paused", "SIGSTOP for longer than every deadline, calls in flight", (f"{PROCESS}test_p24",)),
+    Row(
+        "P25 disk full",
+        "a file system of 3 MiB fills up under a running daemon, and is freed",
+        (f"{PROCESS}test_p25", "tests/store/test_faults.py::test_writes_that_fail_on_the_disk"),
+    ),
+    Row("P26 unsynced writes lost", "restart from the files as of the last commit", (f"{STAGE}test_p26",)),
+    Row(
+        "P27 long reader, corrupt page",
+        "pages overwritten; another program holds the file",
+        (
+            f"{PROCESS}test_p27",
+            "tests/store/test_opening.py::test_a_damaged_file",
+            "tests/store/test_opening.py::test_damage_that_shows_later",
+            "tests/store/test_faults.py::test_a_program_that_holds_the_file_locked",
+        ),
+    ),
+    Row("P28 redelivered", "five copies of each message, concurrently, and again after delete", (f"{PROCESS}test_p28",)),
+    Row("P29 reordered", "update before create, stop before create, old generation last", (f"{STAGE}test_p29",)),
+    Row(
+        "P30 visibility expired",
+        "messages come again while they are processed, and after",
+        (
+            "tests/queues/test_queues_sqs.py::test_messages_that_nobody_keeps_come_again",
+            "tests/queues/test_queues_sqs.py::test_messages_are_kept_while_their_processing_lags",
+        ),
+    ),
+    Row(
+        "P31 batch delete partly failed",
+        "entries fail, or are not named, under HTTP 200",
+        (
+            "tests/queues/test_queues_sqs.py::test_entries_that_were_not_deleted_are_tried_again",
+            "tests/queues/test_queues_sqs.py::test_an_entry_that_the_answer_does_not_name_counts_as_not_deleted",
+        ),
+    ),
+    Row(
+        "P32 poison",
+        "every bad body, over HTTP, files and queues",
+        (
+            "tests/journeys/test_bad_input.py::",
+            "tests/test_intake.py::test_poison_is_rejected_kept_and_in_nobodys_way",
+            "tests/queues/test_queues_sqs.py::test_messages_of_every_shape",
+        ),
+    ),
+    Row(
+        "P33 slow sink",
+        "a sink that hangs delays only itself",
+        ("tests/test_publish.py::test_a_dead_sink_delays_only_itself",),
+    ),
+    Row(
+        "P34 sink down, then drained",
+        "everything arrives in order when it comes back",
+        (
+            "tests/test_publish.py::test_a_sink_that_comes_back_receives_everything_in_order",
+            "tests/test_publish.py::test_many_lanes_and_many_events_are_caught_up_with",
+        ),
+    ),
+    Row(
+        "P35 accepted, then timed out",
+        "delivered again with the same id, in order",
+        (
+            "tests/test_publish.py::test_events_of_a_job_arrive_in_order_whatever_fails",
+            "tests/sinks/test_sinks_webhook.py::test_a_receiver_that_hangs_is_left_at_the_deadline",
+        ),
+    ),
+    Row(
+        "P36 redirects, 410, Retry-After, metadata address",
+        "each answer and each address, on sockets",
+        (
+            "tests/sinks/test_sinks_webhook.py::test_a_redirect_is_not_followed",
+            "tests/sinks/test_sinks_webhook.py::test_gone_disables_the_sink",
+            "tests/test_publish.py::test_a_receiver_that_asks_for_time_is_left_alone_for_so_long",
+            "tests/sinks/test_sinks_webhook.py::test_a_name_that_leads_to_a_private_address_is_not_called",
+        ),
+    ),
+    Row(
+        "P42 old and new stores",
+        "a store of a newer schema is refused untouched",
+        (f"{PROCESS}test_p42", "tests/store/test_opening.py::test_an_older_store_that_fails_to_upgrade"),
+        without="an older schema: there is none before the first",
+    ),
+    Row("P43 SIGTERM and SIGKILL", "50 lives ended at random moments; `make kill`", (f"{HERE}test_kill.py::",)),
+    Row("P44 few file handles, little memory", "48 descriptors; an address space of 1 GiB", (f"{PROCESS}test_p44",)),
+    Row("P46 100,000 jobs known", "10,000 of them running: the time until ready", (f"{PROCESS}test_p46",)),
+)
+
+
+def summarise(reporter: Any) -> None:
+    """Print the table, where any test of this folder ran."""
+    outcomes: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in reporter.stats.get(outcome, ()):
+            if not isinstance(report, pytest.TestReport):
+                continue
+            outcomes.setdefault(report.nodeid, []).append(outcome)
+            found.setdefault(report.nodeid, []).extend(
+                str(value) for name, value in report.user_properties if name == "row" and report.when == "call"
+            )
+    if not any(node.startswith(HERE) for node in outcomes):
+        return
+    reporter.section("perturbations")
+    for row in ROWS:
+        reporter.write_line(f"{_result(row, outcomes):<14} {row.name}: {row.done}")
+        if row.without:
+            reporter.write_line(f"{'':14}   not had: {row.without}")
+        for node, facts in found.items():
+            if node.startswith(row.tests):
+                for fact in facts:
+                    reporter.write_line(f"{'':14}   {fact}")
+
+
+def _result(row: Row, outcomes: dict[str, list[str]]) -> str:
+    missing = [test for test in row.tests if not any(node.startswith(test) for node in outcomes)]
+    met: Sequence[str] = [outcome for node, all_ in outcomes.items() if node.startswith(row.tests) for outcome in all_]
+    if "failed" in met or "error" in met:
+        return "FAILED"
+    if "skipped" in met:
+        return "skipped"
+    if missing:
+        return "not run" if not met else f"green, {len(missing)} not run"
+    return "green"
