@@ -277,8 +277,10 @@ class Upkeep:
 
 
 def _same_attempt(job: Job, attempt: Attempt) -> bool:
-    """Whether the attempt that was asked about still runs: a pass may have seen its end while the call was on its way,
-    and what the job waits for since then is not this call's business."""
+    """Whether the attempt that was asked about still runs.
+
+    A pass may have seen its end while the call was on its way; what the job waits for since then is another matter.
+    """
     current = job.current
     return job.phase in _LIVE and current is not None and current.token == attempt.token
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 READERS: Final = 3
 READ_TIMEOUT_S: Final = 60.0
-CLOSE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 10.0
 IN_LIST_MAX: Final = 512
 _IN_LIST_SIZES: Final = (1, 8, 64, IN_LIST_MAX)
 

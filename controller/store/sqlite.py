@@ -30,6 +30,8 @@ _MARK_LENGTH: Final = 4
 _QUICK_CHECK_BYTES_MAX: Final = 64 * 1024 * 1024
 """A larger file is not read whole at start; damage then shows when it is met."""
 _BUSY_TIMEOUT_MS: Final = 5000
+_LAST_BUSY_TIMEOUT_MS: Final = 500
+"""Of the last checkpoint, which the next start can do as well."""
 _JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 _CHECKPOINT_PAGES: Final = 4000
 """16 MiB: a page that many commits change is copied into the database once for all of them."""
@@ -131,6 +133,7 @@ class SqliteBackend:
                 )
 
     async def finish_writer(self, connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LAST_BUSY_TIMEOUT_MS}")
         await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

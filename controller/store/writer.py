@@ -144,6 +144,7 @@ class Writer:
             for unit in units:
                 unit.fail(error)
         except BaseException as error:
+            await self._roll_back()
             for unit in units:  # the daemon is about to end; nobody must wait for it
                 unit.fail(error)
             raise

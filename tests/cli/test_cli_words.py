@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from controller.cli import documents
 from controller.cli.advice import advice
 from controller.cli.doctor.scopes import nowhere
 from controller.cli.job_table import progress_of, reason_of
@@ -31,6 +32,7 @@ from controller.kinds.models import operation_model
 from controller.model import Phase
 from controller.settings import Scope, Settings
 from controller.validation.patterns import compile_pattern
+from tests.cli.command import write_documents
 
 BATCH = "bedrock.ModelInvocationJob"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -58,6 +60,22 @@ def test_a_selection_is_what_its_words_say() -> None:
 def test_a_selection_within_phases(phases: list[str], expected: list[str] | None) -> None:
     within = select(BATCH, phases=phases).within(NOT_TERMINAL)
     assert (None if within is None else list(within.phases)) == expected
+
+
+@pytest.mark.parametrize(
+    ("padding", "sizes"),
+    [pytest.param(0, [500, 500, 203], id="by number"), pytest.param(4000, [118] * 10 + [23], id="by bytes")],
+)
+def test_documents_go_in_bounded_requests(tmp_path: Path, padding: int, sizes: list[int]) -> None:
+    labels = {f"label-{number}": "x" * 250 for number in range(padding // 250)}
+    path = write_documents(tmp_path / "jobs.jsonl", [f"job-{number}" for number in range(1203)], labels=labels)
+    batches = list(documents._batches(documents.find([str(path)])))
+    found = [len(batch) for batch in batches]
+    assert sum(found) == sum(sizes)
+    assert abs(len(found) - len(sizes)) <= 1
+    assert max(found) <= documents.BATCH
+    for batch in batches:
+        assert len(json.dumps([body for _, body in batch])) < 1.1 * documents.BATCH_BYTES
 
 
 def test_one_job_is_in_the_default_scope_and_a_list_in_every_scope() -> None:

@@ -205,7 +205,7 @@ async def asking(service: Service, **headers: str) -> AsyncIterator[httpx.AsyncC
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a fact."""
     with anyio.fail_after(TIMEOUT_S):
-        while not await true():  # noqa: ASYNC110 - the fact is in the store, which signals nothing
+        while not await true():
             await anyio.sleep(0.01)
 
 

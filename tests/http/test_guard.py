@@ -10,7 +10,7 @@ from controller.http.guard import HostRule, read_token
 from controller.settings import HttpSettings
 from tests.http.rig import asking, serving
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it here
+EVERYWHERE = "0.0.0.0"
 TOKEN = "canary-token-0123456789"
 
 

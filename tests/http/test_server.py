@@ -103,7 +103,7 @@ async def test_a_request_that_takes_longer_than_its_head_may_is_answered(
 async def test_an_endless_head_is_given_up(tmp_path: Path) -> None:
     async with serving(tmp_path) as service, listening(service.app) as port:
         lines = [b"X-Filler: " + b"x" * 8000 + b"\r\n"] * 100
-        answer = await raw(port, b"GET /livez HTTP/1.1\r\n", *lines)
+        answer = await raw(port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", *lines, b"\r\n")
         assert not answer.startswith(b"HTTP/1.1 200 ")
 
 
@@ -125,7 +125,7 @@ async def test_it_stops_when_cancelled_and_finishes_what_has_begun(tmp_path: Pat
 
 
 async def _received(service: Service) -> None:
-    while not await service.store.inbox_size():  # noqa: ASYNC110 - the fact is in the store, which signals nothing
+    while not await service.store.inbox_size():
         await anyio.sleep(0.01)
 
 
@@ -140,8 +140,8 @@ async def test_idle_connections_and_open_streams_do_not_hold_up_the_stop(tmp_pat
             began = anyio.current_time()
         assert anyio.current_time() - began < server.STOP_WITHIN_S + 1
         async with idle, stream:
-            await all_of(stream)
-            await all_of(idle)
+            assert (await all_of(stream)).endswith(b"0\r\n\r\n")
+            assert await all_of(idle) == b""
         assert service.app.streams.open == 0
 
 

@@ -95,7 +95,7 @@ async def test_streams_are_few_and_given_back(tmp_path: Path) -> None:
             await read(answer.aiter_lines(), 0)
             assert service.app.streams.open == 1
         with anyio.fail_after(TIMEOUT_S):
-            while service.app.streams.open:  # noqa: ASYNC110 - the server notices the end by itself
+            while service.app.streams.open:
                 await anyio.sleep(0.01)
 
 

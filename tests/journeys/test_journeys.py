@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.documents import BATCH, KINDS, PROMPT, ROLE, document, mixed
+from tests.documents import BATCH, KINDS, PROMPT, document, mixed
 from tests.harness import Aws, Ferryman, check_sequences, simulated_aws, write_documents
 
 DENIED_ROLE = "arn:aws:iam::123456789012:role/forbidden"
