@@ -146,6 +146,7 @@ async def _open(options: SimulatorOptions, path: Path, wait_s: float) -> Simulat
     deadline = anyio.current_time() + wait_s
     while True:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             return Simulator(options, now=time.time, random=random.Random(), ledger_path=path)  # noqa: S311 - ids of a simulated world
         except LedgerError as error:
             if not isinstance(error.__cause__, BlockingIOError) or anyio.current_time() >= deadline:

@@ -29,7 +29,7 @@ HEAD_BYTES_MAX: Final = 96 * 1024
 KEEP_ALIVE_S: Final = 30
 UNREAD_S: Final = 60
 """How long an answer may stay unread."""
-CONNECTIONS_MAX: Final = 256
+CONNECTIONS_MAX: Final = 512
 BACKLOG: Final = 128
 
 
