@@ -238,7 +238,7 @@ class _Daemon:
             settings=settings,
             clock=self._clock,
             shutdown=self._stop.set,
-            ready=lambda: self._ready,
+            ready=lambda: self._ready and not self._stop.is_set(),
         )
         return _Parts(instance, intake, intake_lane, sources, publisher, control)
 

@@ -55,7 +55,6 @@ class Reconciler:
         self._pages_of: dict[Plan, int] = {}
         self._since_full = 0
         self._first = True
-        self._failed = False
         self._last_pass_at = 0.0
         settings = desk.settings.reconcile
         self._cadence = ReadCadence(settings.interval, settings.interval_min)
@@ -84,8 +83,7 @@ class Reconciler:
         desk.reads_idle = live == 0
         wants_to_create = bool(desk.queue_keys)
         if self._first or not desk.slots_known:
-            pause = desk.backoff(0) if self._failed else 0.0
-            return pause if live > 0 or wants_to_create else IDLE_S
+            return 0.0 if live > 0 or wants_to_create else IDLE_S
         waiting = self._waits_for_slots()
         next_s = self._cadence.next_pass(
             active=live > 0 or waiting, waiting=waiting, earliest_end_s=self._earliest_end(oldest)
@@ -111,10 +109,8 @@ class Reconciler:
 
     async def _pass(self) -> None:
         desk = self._desk
-        self._failed = True
         try:
             await self._one_pass()
-            self._failed = False
         except DeniedError as error:
             desk.log.warning(
                 "List is denied: jobs are read one by one, and foreign jobs are not counted", error=error.message

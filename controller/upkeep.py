@@ -73,6 +73,7 @@ class Upkeep:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._wall_ahead_s = desk.clock.now() - desk.clock.monotonic()
         settings = desk.settings.reconcile
         self._cadence = ReadCadence(settings.interval, settings.interval_min)
 
@@ -227,9 +228,11 @@ class Upkeep:
         aws_now = desk.clients.aws_now()
         if aws_now is None:
             return True
-        skew = aws_now - desk.clock.now()
         if jobs := await desk.store.without_deadline(desk.lane, BATCH):
-            await desk.apply([(job.id, partial(_place_deadline, skew=skew)) for job in jobs])
+            now = desk.clock.now()
+            jumped_s = now - desk.clock.monotonic() - self._wall_ahead_s
+            rule = partial(_place_deadline, now=now, jumped_s=jumped_s, aws_now=aws_now)
+            await desk.apply([(job.id, rule) for job in jobs])
         if jobs := await desk.store.overdue(desk.lane, aws_now, BATCH):
             await desk.apply([(job.id, partial(self._overdue, aws_now=aws_now)) for job in jobs])
         return True
@@ -289,11 +292,18 @@ def _forget(job: Job, *, todo: Todo) -> Step | None:
     return Step(job).change(todo=None) if job.todo is todo else None
 
 
-def _place_deadline(job: Job, *, skew: float) -> Step | None:
+def _place_deadline(job: Job, *, now: float, jumped_s: float, aws_now: float) -> Step | None:
+    """From the job's age by this host's clock.
+
+    That may have jumped since the acceptance, or have been set right: of the ages which that leaves possible the
+    youngest counts, since a deadline that comes early stops a job which nobody wanted to be stopped.
+    """
     wanted = job.wishes.deadline_s
     if wanted is None or job.deadline_at is not None:
         return None
-    return Step(job).change(deadline_at=job.accepted_at + skew + wanted)
+    age = now - job.accepted_at
+    possible = (age, age - jumped_s, aws_now - job.accepted_at)
+    return Step(job).change(deadline_at=aws_now + wanted - min((each for each in possible if each >= 0), default=0.0))
 
 
 def _item_errors(body: Mapping[str, Any], batch: Sequence[str]) -> dict[str, AwsError]:

@@ -47,6 +47,22 @@ async def test_when_the_time_is_over_the_known_ones_are_returned() -> None:
     announce(verdicts, 1)
     assert await verdicts.wait([1, 2], 0.01) == {1: said(1)}
     assert await verdicts.wait([], LONG_S) == {}
+    assert not verdicts._waiting
+
+
+async def test_one_who_gives_up_leaves_the_others_waiting() -> None:
+    verdicts = Verdicts()
+    heard: list[object] = []
+
+    async def wait() -> None:
+        heard.append(await verdicts.wait([1], LONG_S))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert await verdicts.wait([1], 0.01) == {}
+        announce(verdicts, 1)
+    assert heard == [{1: said(1)}]
 
 
 async def test_the_oldest_are_forgotten_but_not_for_one_who_waits() -> None:

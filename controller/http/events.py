@@ -16,7 +16,8 @@ from controller.errors import StoreUnavailableError
 from controller.http.answers import json_answer
 from controller.http.parameters import CURSOR_LENGTH_MAX, CURSOR_PATTERN, PAGE, UNPROCESSABLE, Cursor, Limit
 from controller.http.problems import ProblemError, documented
-from controller.http.schemas import EventPage, Text
+from controller.http.requests import Text
+from controller.http.schemas import EventPage
 
 OK: Final = 200
 BUSY: Final = 503

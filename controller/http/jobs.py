@@ -21,7 +21,8 @@ from controller.http.parameters import (
     read_identity,
 )
 from controller.http.problems import ProblemError, documented, problem_response
-from controller.http.schemas import Bulk, BulkResolve, BulkResult, CommandResult, JobPage, JobView, NoArguments, Resolve
+from controller.http.requests import Bulk, BulkResolve, NoArguments, Resolve
+from controller.http.schemas import BulkResult, CommandResult, JobPage, JobView
 from controller.store import EntryType
 
 OK: Final = 200

@@ -9,7 +9,8 @@ from controller.control import Control
 from controller.http.answers import json_answer
 from controller.http.parameters import COMMAND_WAIT_S, Wait
 from controller.http.problems import documented, problem_response
-from controller.http.schemas import LaneCommand, LanePage, LaneResult, LaneResults
+from controller.http.requests import LaneCommand
+from controller.http.schemas import LanePage, LaneResult, LaneResults
 
 OK: Final = 200
 ACCEPTED: Final = 202

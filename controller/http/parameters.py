@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from controller.control import Control
 from controller.errors import NotFoundError
 from controller.http.problems import ProblemError
-from controller.http.schemas import KIND_SCHEMA, Bulk, Text
+from controller.http.requests import KIND_SCHEMA, Bulk, Text
 from controller.kinds import find_kind
 from controller.model import FailReason, Identity, Phase, WaitReason
 from controller.store import Selection

@@ -8,7 +8,8 @@ from controller.control import Control
 from controller.http.answers import json_answer
 from controller.http.parameters import PAGE
 from controller.http.problems import documented
-from controller.http.schemas import DeadLetterPage, NoArguments, Requeue, RequeueResults, Stopping, Summary
+from controller.http.requests import NoArguments, Requeue
+from controller.http.schemas import DeadLetterPage, RequeueResults, Stopping, Summary
 
 OK: Final = 200
 ACCEPTED: Final = 202

@@ -10,6 +10,7 @@ from typing import Final
 from controller.model import (
     FINISHED,
     NEVER_RETRIED,
+    Desired,
     FailReason,
     Job,
     Observation,
@@ -103,7 +104,7 @@ def _conclude(step: Step, observation: Observation, now: float) -> Step:
     if standing is Standing.PARTIAL and job.wishes.partial is Partial.SUCCESS:
         return end(step.change(partial=True), Phase.SUCCEEDED, now, message=message)
     if standing is Standing.STOPPED:
-        if job.deadline_exceeded and job.stop_sent_at is not None:
+        if job.deadline_exceeded and job.desired is Desired.COMPLETED and job.next_document is None:
             text = "the deadline passed, and the job was stopped"
             return end(step, Phase.FAILED, now, FailReason.DEADLINE_EXCEEDED, text)
         return end(step, Phase.STOPPED, now, message=message)

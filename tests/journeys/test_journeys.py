@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 
+from controller.simulator import Fault, LoseReply
 from tests.documents import BATCH, KINDS, PROMPT, document, mixed
 from tests.harness import Aws, Ferryman, check_sequences, simulated_aws, write_documents
 
@@ -176,7 +177,7 @@ async def test_the_sidecar(tmp_path: Path) -> None:
             with anyio.fail_after(30):
                 while (await daemon.get(f"/v1/jobs/default/{BATCH}/x"))["phase"] != "Succeeded":
                     await anyio.sleep(0.1)  # a client that polls, as a sidecar's pod does
-            assert (await daemon.get("/v1/summary"))
+            assert await daemon.get("/v1/summary")
             for probe in ("/livez", "/readyz", "/startupz"):
                 async with httpx.AsyncClient(trust_env=False) as client:
                     assert (await client.get(daemon.url + probe)).status_code == 200
@@ -226,3 +227,14 @@ async def test_killed_ten_times(tmp_path: Path) -> None:
         assert phases(home) == {"Succeeded": 200 - uncertain} | ({"Uncertain": uncertain} if uncertain else {})
 
 
+@pytest.mark.parametrize("operation", ["ListModelInvocationJobs", "CreateModelInvocationJob"])
+async def test_a_reply_that_is_lost_is_made_good(tmp_path: Path, operation: str) -> None:
+    """The connection breaks after AWS has acted, the first time that an operation is called."""
+    async with simulated_aws() as aws:
+        aws.simulator.faults.add(Fault(effect=LoseReply(then="reset"), operation=operation, times=1))
+        home = Ferryman(tmp_path, aws.url)
+        write_documents(tmp_path / "jobs.jsonl", [document(BATCH, f"job-{n}", n) for n in range(5)])
+        done = await home.arun("run", "jobs.jsonl", "--until-settled")
+        assert done.code == 0, done.plain()
+        assert len(aws.creates()) == 5
+        check_ledger(aws, home.events())
