@@ -121,7 +121,8 @@ class HttpSettings(Group):
     probe_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """Port of its own for `/livez /readyz /startupz /metrics`, on all addresses, without token and Host check."""
     allowed_hosts: tuple[str, ...] = ()
-    """Further values of the Host header that are answered, besides loopback names and `host`."""
+    """Further values of the Host header that are answered, besides loopback names and `host`; `*`: any. A daemon that
+    listens on all addresses answers to every plain address as well."""
 
     @model_validator(mode="before")
     @classmethod

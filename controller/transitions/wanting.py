@@ -197,7 +197,15 @@ def _revive(job: Job, document: Document, context: Context, *, changed: bool) ->
     return Verdict(Answer.UNCHANGED, f"the job has ended {job.phase}", Step(kept))
 
 
-# Commands. They change what is wanted, but neither generation nor digest: a redelivered document stays `unchanged`.
+# Commands. They change what is wanted, but no generation or digest of their own: a redelivered document stays `unchanged`.
+
+
+def _called_off(job: Job) -> Job:
+    """Without the document that waits for its end. It was applied all the same: delivered again, it must not run."""
+    waiting = job.next_document
+    if waiting is None:
+        return job
+    return replace(job, next_document=None, generation=waiting.generation, digest=waiting.digest)
 
 
 def command_stop(job: Job, context: Context) -> Verdict:
@@ -205,14 +213,14 @@ def command_stop(job: Job, context: Context) -> Verdict:
         return Verdict(Answer.UNCHANGED, f"the job has ended {job.phase}")
     if job.desired is not Desired.COMPLETED:
         return Verdict(Answer.UNCHANGED, "it is being stopped already")
-    step = Step(replace(job, desired=Desired.STOPPED, next_document=None)).say("updated")
+    step = Step(replace(_called_off(job), desired=Desired.STOPPED)).say("updated")
     return Verdict(Answer.ACCEPTED, "stopping", settle(step, context))
 
 
 def command_delete(job: Job, context: Context) -> Verdict:
     if job.phase is Phase.DELETED or job.desired is Desired.ABSENT:
         return Verdict(Answer.UNCHANGED, "it is deleted, or being deleted, already")
-    step = Step(replace(job, desired=Desired.ABSENT, next_document=None)).say("updated")
+    step = Step(replace(_called_off(job), desired=Desired.ABSENT)).say("updated")
     return Verdict(Answer.ACCEPTED, "deleting", settle(step, context))
 
 
