@@ -80,7 +80,7 @@ async def reading(intake: Intake, url: str, **settings: Any) -> AsyncIterator[So
 
 async def until(fact: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
-        while not fact():  # noqa: ASYNC110 - the fact is another task's, which knows nothing of this one
+        while not fact():
             await anyio.sleep(0.005)
 
 
@@ -379,7 +379,7 @@ async def consuming(lane: IntakeLane) -> AsyncIterator[None]:
 
 async def emptied(store: Store) -> None:
     with anyio.fail_after(20):
-        while await store.inbox(INTAKE_LANE, 1):  # noqa: ASYNC110 - the fact is in the store
+        while await store.inbox(INTAKE_LANE, 1):
             await anyio.sleep(0.005)
 
 

@@ -90,7 +90,7 @@ class CreepingClock(SystemClock):
 
 async def until(fact: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
-        while not fact():  # noqa: ASYNC110 - the fact is another task's, which knows nothing of this one
+        while not fact():
             await anyio.sleep(0.005)
 
 

@@ -53,7 +53,14 @@ _POSTGRESQL_AWAY: Final = {
 }
 """By the first two characters of the state."""
 _UNIQUE: Final = "23505"
-DRIVER_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DRIVER_ERRORS: Final = (
+    SQLAlchemyError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 """Whatever a database can raise, through the library or past it."""
 
 
@@ -71,7 +78,8 @@ def translate(error: BaseException, shown: str) -> BaseException:
         return StoreUnavailableError(f"the store {shown} is too busy to answer")
     if isinstance(cause, OSError | TimeoutError):
         return StoreUnavailableError(f"the store {shown} cannot be reached ({type(cause).__name__})")
-    if isinstance(cause, asyncpg.InterfaceError | asyncpg.InternalClientError):
+    unfit = isinstance(cause, ValueError)  # a value that no column holds is its writer's fault, and would stay so
+    if isinstance(cause, asyncpg.InterfaceError | asyncpg.InternalClientError) and not unfit:
         return StoreUnavailableError(f"the store {shown} lost the connection")
     return error
 

@@ -16,6 +16,9 @@ _FORMS: Final = "sqlite:///relative/path, sqlite:////absolute/path or postgresql
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
 _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 
+_PARAMETERS: Final = frozenset({"host", "port", "sslmode", "ssl", "passfile", "prepared_statement_cache_size"})
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -55,8 +58,12 @@ def _postgresql(url: URL) -> Target:
     if not url.database:
         raise SettingsError(f"store.url names no database: use {_FORMS}")
     query = dict(url.query)
+    if unknown := sorted(query.keys() - _PARAMETERS):
+        raise SettingsError(f"store.url has the parameter {unknown[0]}: it may have {', '.join(sorted(_PARAMETERS))}")
     if "sslmode" in query:  # libpq's name, which the driver knows as `ssl`
         query["ssl"] = query.pop("sslmode")
+    if query.get("ssl", "prefer") not in _SSL_MODES:
+        raise SettingsError(f"store.url has a wrong sslmode: use one of {', '.join(_SSL_MODES)}")
     host = url.host or query.get("host") or "localhost"
     port = f":{url.port}" if url.port else ""
     shown = f"postgresql://{host if isinstance(host, str) else ','.join(host)}{port}/{url.database}"

@@ -90,7 +90,9 @@ def adopt(
     said: str = "adopted",
     next_get_at: float | None = None,
 ) -> Step:
-    """An unknown create was found at AWS."""
+    """An unknown create was found at AWS, or a person named it."""
+    if next_get_at is None and not context.abilities.can_list:
+        next_get_at = context.now  # nothing but a Get will ever tell of it
     running = _run(step, observation.remote_id, context, said, next_get_at)
     if not observation.status:  # found by a tag, which says nothing of the status
         return settle(running, context)
@@ -99,12 +101,13 @@ def adopt(
 
 def _run(step: Step, remote_id: str, context: Context, said: str, next_get_at: float | None) -> Step:
     uri, manifest = context.abilities.output(step.job.spec or {}, remote_id)
-    step = step.attempt(
+    attempts = step.attempts_with(
         phase=Phase.RUNNING, remote_id=remote_id, maybe_sent=False, unknown=False, conflicted=False, ended_at=None
     )
     return step.move(
         Phase.RUNNING,
         said,
+        attempts=attempts,
         reason=None,
         message=None,
         refusals=0,

@@ -70,7 +70,7 @@ class Step:
 
     def change(self, **changes: Any) -> "Step":
         """Change fields of the job without an event."""
-        return replace(self, job=replace(self.job, **changes))
+        return Step(replace(self.job, **changes), self.happenings)
 
     def say(self, type_: str, previous: Phase | None = None) -> "Step":
         """Record that something happened to the job as it is now."""
@@ -87,13 +87,19 @@ class Step:
         before = self.job.phase
         if before in TERMINAL and phase is not Phase.DELETED:
             raise AssertionError(f"{self.job.identity}: {before} is final for an incarnation")
-        moved = self.change(phase=phase, **changes)
-        return moved.say(type_, before) if type_ else moved
+        if type_ is None:
+            return self.change(phase=phase, **changes)
+        job = replace(self.job, phase=phase, event_sequence=self.job.event_sequence + 1, **changes)
+        return Step(job, (*self.happenings, Happening(f"job.{type_}", job, before)))
 
     def attempt(self, **changes: Any) -> "Step":
         """Change the present attempt."""
+        return self.change(attempts=self.attempts_with(**changes))
+
+    def attempts_with(self, **changes: Any) -> tuple[Attempt, ...]:
+        """The attempts, with the present one changed: for a change of the job in the same breath."""
         *earlier, current = self.job.attempts
-        return self.change(attempts=(*earlier, replace(current, **changes)))
+        return (*earlier, replace(current, **changes))
 
 
 class Goal(Enum):

@@ -197,7 +197,7 @@ def _revive(job: Job, document: Document, context: Context, *, changed: bool) ->
     return Verdict(Answer.UNCHANGED, f"the job has ended {job.phase}", Step(kept))
 
 
-# Commands. They change what is wanted, but no generation or digest of their own: a redelivered document stays `unchanged`.
+# Commands. They change what is wanted, and have no generation or digest: a redelivered document stays `unchanged`.
 
 
 def _called_off(job: Job) -> Job:

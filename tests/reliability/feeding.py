@@ -23,6 +23,8 @@ class Expected:
 
     newest: dict[str, Any]
     desired: set[str] = field(default_factory=set)
+    attempts: int = 1
+    """The most that any of its documents allowed: one that only ends it leaves the wishes as they are."""
     commanded: bool = False
     resolved: int = 0
     """Attempts more than the document allows: a person said of an uncertain create that it made nothing."""
@@ -112,4 +114,5 @@ class Feeder:
         expected = self.expected.setdefault(f"{item['kind']}/{item['name']}", Expected(item))
         expected.newest = item
         expected.desired.add(item.get("desired", "Completed"))
+        expected.attempts = max(expected.attempts, item.get("retry", {}).get("attempts", 1))
         return item

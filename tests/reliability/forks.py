@@ -30,7 +30,9 @@ class _Child:
     text: bytes = b""
 
 
-def run_forked(runs: Iterable[tuple[Any, Callable[[], Answer]]], at_once: int = AT_ONCE) -> Iterator[tuple[Any, Answer]]:
+def run_forked(
+    runs: Iterable[tuple[Any, Callable[[], Answer]]], at_once: int = AT_ONCE
+) -> Iterator[tuple[Any, Answer]]:
     """Run each function in a process of its own; gives key and answer as they end.
 
     A run that raises answers `{"error": traceback}`.

@@ -25,7 +25,7 @@ import httpx
 
 from tests.documents import BATCH, BLUEPRINT, PROMPT, RECOMMENDATION
 from tests.harness import Aws, Ferryman, simulated_aws
-from tests.reliability import oracles
+from tests.reliability import judging
 from tests.reliability.feeding import Feeder
 from tests.reliability.lives import Life, template
 
@@ -148,7 +148,7 @@ class World:
     async def _people(self, life: Life) -> None:
         """They send documents and commands to the API as long as it answers."""
         chance, feeder = self._people_chance, self._feeder
-        while not life.ended.is_set():
+        while not life.over:
             if not life.url:
                 await _live_on(life, 0.02)
                 continue
@@ -196,12 +196,12 @@ class World:
         """Say of each uncertain create what the ledger knows; returns how many there were."""
         async with template().life(self._home) as life:
             uncertain = await _jobs(life, phase="Uncertain")
-            made = {
-                tag["value"]: entry.arn for entry in aws.creates() for tag in entry.parameters.get("tags", ())
-            }
+            made = {tag["value"]: entry.arn for entry in aws.creates() for tag in entry.parameters.get("tags", ())}
             for job in uncertain:
                 arn = made.get(job["attempts"][-1]["token"])
-                body: dict[str, Any] = {"remoteId": arn} if arn else self._people_chance.choice(({"retry": True}, {"fail": True}))
+                body: dict[str, Any] = (
+                    {"remoteId": arn} if arn else self._people_chance.choice(({"retry": True}, {"fail": True}))
+                )
                 expected = self._feeder.expected[f"{job['kind']}/{job['name']}"]
                 expected.commanded |= "fail" in body
                 expected.resolved += "retry" in body
@@ -224,7 +224,7 @@ class World:
             self.tally.wrong.append("events of jobs after it was settled")
 
     def _job_events(self) -> list[str]:
-        found, _ = oracles.read_events(self._home.folder / "events.jsonl")
+        found, _ = judging.read_events(self._home.folder / "events.jsonl")
         return [event["id"] for event in found if event["type"].startswith("ferryman.job.")]
 
     async def _judge(self, aws: Aws) -> None:
@@ -232,16 +232,16 @@ class World:
         async with template().life(self._home) as life:
             jobs = {f"{job['kind']}/{job['name']}": job for job in await _jobs(life)}
             await life.end()
-        events, torn = oracles.read_events(self._home.folder / "events.jsonl")
+        events, torn = judging.read_events(self._home.folder / "events.jsonl")
         tally.documents, tally.events = len(feeder.expected) + len(feeder.rejected), len(events)
         tally.creates = len(aws.creates())
         tally.wrong += torn
-        tally.wrong += oracles.nothing_twice(aws)
-        tally.wrong += oracles.no_orphans(aws, events)
-        tally.wrong += oracles.events_without_gaps(events)
-        tally.wrong += oracles.terminal_is_final(events)
-        tally.wrong += oracles.nothing_lost(feeder.expected, jobs)
-        tally.wrong += oracles.rejected_are_kept(feeder.rejected, self._home.folder / "ferryman.db")
+        tally.wrong += judging.nothing_twice(aws)
+        tally.wrong += judging.no_orphans(aws, events)
+        tally.wrong += judging.events_without_gaps(events)
+        tally.wrong += judging.terminal_is_final(events)
+        tally.wrong += judging.nothing_lost(feeder.expected, jobs)
+        tally.wrong += judging.rejected_are_kept(feeder.rejected, self._home.folder / "ferryman.db")
         tally.wrong += [f"still in the spool: {name}" for name in feeder.unread()]
 
 

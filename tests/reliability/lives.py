@@ -9,10 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -33,13 +32,20 @@ class Life:
 
     pid: int
     log: Path
-    ended: threading.Event = field(default_factory=threading.Event)
+    hear: Callable[[], None]
+    """Takes in what the template has said."""
     code: int | None = None
     _url: str = ""
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        self.hear()
+        return self.code is not None
+
     def send(self, number: signal.Signals) -> None:
         """A signal, unless it has ended; nobody but the template reaps it, which says so first."""
-        if not self.ended.is_set():
+        if not self.over:
             try:
                 os.kill(self.pid, number)
             except ProcessLookupError:
@@ -47,7 +53,7 @@ class Life:
 
     async def wait(self, timeout_s: float = 60) -> int:
         """Its exit code; of a signal negative."""
-        await until(self.ended.is_set, timeout_s)
+        await until(lambda: self.over, timeout_s)
         assert self.code is not None
         return self.code
 
@@ -75,7 +81,7 @@ class Life:
         """Wait for a fact outside of the process, which must not end meanwhile."""
 
         def fact_or_end() -> bool:
-            if self.ended.is_set() and not fact():
+            if self.over and not fact():
                 raise AssertionError(f"the daemon ended with {self.code}:\n{self.text()[-4000:]}")
             return fact()
 
@@ -112,28 +118,45 @@ class Template:
             stdout=subprocess.PIPE,
         )
         self._numbers = count(1)
-        self._births: dict[int, tuple[threading.Event, Life]] = {}
-        self._lives: dict[int, Life] = {}
-        self._ready = threading.Event()
-        self._gone = threading.Event()
-        self._reader = threading.Thread(target=self._read, name="template", daemon=True)
-        self._reader.start()
+        self._unborn: dict[int, Life] = {}
+        self._living: dict[int, Life] = {}
+        self._ready = self._gone = False
+        self._rest = b""
+        os.set_blocking(self._output.fileno(), False)
 
-    def _read(self) -> None:
-        for line in cast("IO[bytes]", self._process.stdout):
-            fact = json.loads(line)
-            if "born" in fact:
-                event, life = self._births.pop(fact["order"])
-                life.pid = fact["born"]
-                self._lives[life.pid] = life
-                event.set()
-            elif "ended" in fact:
-                life = self._lives.pop(fact["ended"])
-                life.code = fact["code"]
-                life.ended.set()
-            else:
-                self._ready.set()
-        self._gone.set()
+    @property
+    def _output(self) -> IO[bytes]:
+        return cast("IO[bytes]", self._process.stdout)
+
+    def _hear(self) -> None:
+        """No thread reads: whoever waits does, since a process with threads should not fork."""
+        while not self._gone:
+            try:
+                data = os.read(self._output.fileno(), 1 << 16)
+            except BlockingIOError:
+                return
+            self._gone = not data
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+
+    def _take(self, fact: Mapping[str, int]) -> None:
+        if "born" in fact:
+            life = self._unborn.pop(fact["order"])
+            life.pid = fact["born"]
+            self._living[life.pid] = life
+        elif "ended" in fact:
+            self._living.pop(fact["ended"]).code = fact["code"]
+        else:
+            self._ready = True
+
+    async def _until(self, fact: Callable[[], bool]) -> None:
+        def heard() -> bool:
+            self._hear()
+            return fact() or self._gone
+
+        await until(heard, START_S)
+        assert not self._gone, "the template has ended"
 
     async def start(
         self,
@@ -143,11 +166,10 @@ class Template:
         limits: Mapping[str, int] | None = None,
     ) -> Life:
         """`ferryman run` in a home; `limits` are those of the kernel, by name (`NOFILE`, `FSIZE`, `AS`)."""
-        await until(lambda: self._ready.is_set() or self._gone.is_set(), START_S)
+        await self._until(lambda: self._ready)
         number = next(self._numbers)
         log = home.folder / f"life-{os.getpid()}-{number:05d}.log"
-        event, life = threading.Event(), Life(0, log)
-        self._births[number] = (event, life)
+        life = self._unborn[number] = Life(0, log, self._hear)
         order = {
             "order": number,
             "arguments": ["run", *arguments],
@@ -159,8 +181,7 @@ class Template:
         stdin = cast("IO[bytes]", self._process.stdin)
         stdin.write(json.dumps(order).encode() + b"\n")
         stdin.flush()
-        await until(lambda: event.is_set() or self._gone.is_set(), START_S)
-        assert event.is_set(), "the template has ended"
+        await self._until(lambda: life.pid != 0)
         return life
 
     @asynccontextmanager
@@ -185,8 +206,7 @@ class Template:
     def close(self) -> None:
         cast("IO[bytes]", self._process.stdin).close()
         self._process.wait(10)
-        self._reader.join(10)
-        cast("IO[bytes]", self._process.stdout).close()
+        self._output.close()
 
 
 @cache

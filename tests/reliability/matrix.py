@@ -1,6 +1,7 @@
 """The crash matrix: every step of the scenario, and everything that can happen to it.
 
     python -m tests.reliability.matrix              the whole matrix
+    python -m tests.reliability.matrix --share 3    of the crashes at commits and sends, one class in three
     python -m tests.reliability.matrix STEP#N:MODE  one run again, with its log
 
 A clean run is learned point by point. Two crashes between which AWS, store, sinks and queue stay the same are one
@@ -17,10 +18,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from tests.reliability.cases import sent_but_not_committed
 from tests.reliability.forks import Answer, run_forked
-from tests.reliability.oracles import committed_events, judge
+from tests.reliability.oracles import judge
 from tests.reliability.scenario import FINAL, FINAL_DATA, JOBS, matrix_world
 from tests.reliability.steps import CRASHES, Mode, Perturbation, Steps
 from tests.reliability.world import World, capture_log, set_environment, warm
@@ -37,7 +41,9 @@ class Learned:
     """A clean run, point by point."""
 
     points: list[str] = field(default_factory=list)
-    """`<step>#<occurrence>:before` and `:after`, as they came; `user` where the user did something."""
+    """`<step>#<occurrence>:before` and `:after`, as they came."""
+    states: list[Any] = field(default_factory=list)
+    """What a crash at each point would leave outside: store, AWS, sink, queue, and what the user has done."""
     hasty: int = 0
     """Points of the run without its end, in which jobs are pruned and all is handed over again."""
 
@@ -49,16 +55,17 @@ class LearningSteps(Steps):
     """Writes down every point of a run."""
 
     points: list[str]
+    states: list[Any]
+    state: Callable[[], Any]
 
     async def __call__(self, point: str) -> None:
         step, _, side = point.rpartition(":")
         if side == "before":
-            await super().__call__(point)
-            self.points.append(f"{step}#{self.counts[step]}:before")
+            self.points.append(f"{step}#{self.counts[step] + 1}:before")
         else:
-            open_ = [p for p in self.points if p.startswith(f"{step}#")]
-            self.points.append(f"{open_[-1].rpartition(':')[0]}:after")
-            await super().__call__(point)
+            self.points.append(f"{step}#{self.counts[step]}:after")
+        self.states.append(self.state())
+        await super().__call__(point)
 
 
 def is_read(step: str) -> bool:
@@ -74,27 +81,10 @@ class Run:
     patient: bool
 
 
-def crash_runs(points: Sequence[str], hasty: int) -> Iterator[Run]:
-    """One crash of each class: between two points while no side effect is under way, nothing changes outside."""
-    under_way: set[str] = set()
-    members: list[int] = []
-    for index, point in enumerate(points):
-        if point == "user":
-            yield from _class(points, members, hasty)
-            members = []
-            continue
-        if under_way:
-            yield from _class(points, members, hasty)
-            members = []
-        members.append(index)
-        step, _, side = point.rpartition(":")
-        if not is_read(step):
-            (under_way.add if side == "before" else under_way.discard)(step)
-    yield from _class(points, members, hasty)
-
-
-def _class(points: Sequence[str], members: Sequence[int], hasty: int) -> Iterator[Run]:
-    if members:
+def crash_runs(points: Sequence[str], states: Sequence[Any], hasty: int) -> Iterator[Run]:
+    """One crash of each class: as long as nothing changes outside, every crash is the same crash."""
+    for _, group in groupby(range(len(points)), key=lambda index: states[index]):
+        members = list(group)
         step, _, side = points[members[-1]].rpartition(":")
         name, _, occurrence = step.rpartition("#")
         mode = Mode.CRASH_BEFORE if side == "before" else Mode.CRASH_AFTER
@@ -156,19 +146,13 @@ def perform(run: Run | None, folder: Path, prepare: Callable[[World], None] | No
     if prepare is not None:
         prepare(world)
     problems: list[str] = []
-    world.after_life = lambda: problems.extend(_sent_but_not_committed(world))
+    world.after_life = lambda: problems.extend(sent_but_not_committed(world))
     world.run(run.plan if run else None)
     problems += judge(world, FINAL, JOBS)
     problems += _details(world)
     if run is not None and not world.steps.happened:
         problems.append(f"{run.plan} did not happen")
     return {"problems": problems, "lives": world.lives, "codes": world.codes, "log": world.log if problems else []}
-
-
-def _sent_but_not_committed(world: World) -> list[str]:
-    """At a death: no sink may have an event that the store has not."""
-    sent = {event["id"] for event in world.event_list()}
-    return [f"O5: {id_} was sent before its commit" for id_ in sorted(sent - committed_events(world))]
 
 
 def _details(world: World) -> Iterator[str]:
@@ -183,25 +167,36 @@ def _details(world: World) -> Iterator[str]:
 
 def learn(folder: Path) -> Learned:
     """The clean run, in this process; it also warms what every run needs."""
-    hasty = _learned_points(folder / "hasty", patient=False)
-    patient = _learned_points(folder / "patient", patient=True)
+    hasty, _ = _learned_points(folder / "hasty", patient=False)
+    patient, states = _learned_points(folder / "patient", patient=True)
     same = next((i for i, pair in enumerate(zip(hasty, patient, strict=False)) if pair[0] != pair[1]), len(hasty))
-    return Learned(patient, same)
+    return Learned(patient, states, same)
 
 
-def _learned_points(folder: Path, *, patient: bool) -> list[str]:
+def _learned_points(folder: Path, *, patient: bool) -> tuple[list[str], list[Any]]:
     folder.mkdir(parents=True)
     world = matrix_world(folder, patient=patient)
     capture_log(world.log)
     steps = LearningSteps(world.cut, world.deliver_again)
-    steps.points = []
+    steps.points, steps.states, steps.state = [], [], lambda: outside(world)
     world.steps = steps
-    world.user.on_act = lambda: steps.points.append("user")
     world.run()
     problems = [*judge(world, FINAL, JOBS), *_details(world)]
     if problems:
         raise SystemExit("the clean run is not clean:\n" + "\n".join(problems) + "\n" + "\n".join(world.log[-40:]))
-    return steps.points
+    return steps.points, steps.states
+
+
+def outside(world: World) -> tuple[int, ...]:
+    """What tells one state of everything outside of the process from the next."""
+    wal = Path(f"{world.store}-wal")
+    return (
+        wal.stat().st_size if wal.exists() else 0,
+        world.simulator.ledger.sequence,
+        world.events.stat().st_size if world.events.exists() else 0,
+        len(list(world.spool.rglob("*.jsonl"))) + 1000 * len(list((world.spool / "done").glob("*"))),
+        sum(act.done for act in world.user.acts) + len(world.user.answered),
+    )
 
 
 # All of them
@@ -231,9 +226,11 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["FERRYMAN_TEST_FOLDER"] = str(base)
     try:
         warm()
+        if arguments[:1] == ["--share"]:
+            return _all(base, int(arguments[1]))
         if arguments:
             return _again(Run(Perturbation.parsed(arguments[0]), 1, patient=True), base)
-        return _all(base)
+        return _all(base, 1)
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
@@ -245,10 +242,18 @@ def _again(run: Run, base: Path) -> int:
     return 1 if answer["problems"] else 0
 
 
-def _all(base: Path) -> int:
+def shared(runs: Sequence[Run], share: int) -> list[Run]:
+    """Everything but crashes at commits and sends, and of those one in `share`."""
+    plenty = [run for run in runs if run.plan.mode in CRASHES and run.plan.step in {"store.commit", "sink.send"}]
+    chosen = set(plenty[::share])
+    return [run for run in runs if run in chosen or run not in set(plenty)]
+
+
+def _all(base: Path, share: int) -> int:
     began = time.monotonic()
     learned = learn(base)
-    runs = [*crash_runs(learned.points, learned.hasty), *answer_runs(learned.points, learned.hasty)]
+    every = [*crash_runs(learned.points, learned.states, learned.hasty), *answer_runs(learned.points, learned.hasty)]
+    runs = shared(every, share)
     failures: dict[str, list[str]] = {}
     counted: dict[tuple[str, Mode], list[int]] = defaultdict(lambda: [0, 0, 0])
     lives = 0
@@ -261,7 +266,10 @@ def _all(base: Path) -> int:
         if problems:
             cell[2] += 1
             failures[str(run.plan)] = problems
+            sys.stderr.write(f"FAILED {run.plan}: {problems[0][-300:]}\n")
     _print(learned, counted, failures, lives, time.monotonic() - began)
+    if len(runs) < len(every):
+        sys.stdout.write(f"not run: {len(every) - len(runs)} classes of crashes at commits and sends (--share {share})\n")
     return 1 if failures else 0
 
 

@@ -30,14 +30,14 @@ ROWS: tuple[Row, ...] = (
     Row("P17 throttling", "all creates throttled for 600 s, then half the rate allowed", (f"{STAGE}test_p17",)),
     Row("P18 quota full", "40 jobs, 3 slots at AWS, 30 in the settings", (f"{STAGE}test_p18",)),
     Row("P19 quota lowered, foreign jobs", "6 of 10 slots taken by others; 10 lowered to 4", (f"{STAGE}test_p19",)),
-    Row("P20 hung sockets", "one operation hangs for 600 s", (f"{STAGE}test_p20",)),
+    Row("P20 hung sockets", "one operation hangs for 300 s", (f"{STAGE}test_p20",)),
     Row("P21 credentials expire", "refused for 600 s, then accepted", (f"{STAGE}test_p21",)),
     Row("P22 access denied", "List, Get and Stop each, for 300 s", (f"{STAGE}test_p22",)),
     Row("P23 clock +-1 h", "the host's clock wrong for 600 s; AWS refuses the signatures", (f"{STAGE}test_p23",)),
     Row("P24 process paused", "SIGSTOP for longer than every deadline, calls in flight", (f"{PROCESS}test_p24",)),
     Row(
         "P25 disk full",
-        "a file system of 3 MiB fills up under a running daemon, and is freed",
+        "a file system of 8 MiB fills up under a running daemon, and is freed",
         (f"{PROCESS}test_p25", "tests/store/test_faults.py::test_writes_that_fail_on_the_disk"),
     ),
     Row("P26 unsynced writes lost", "restart from the files as of the last commit", (f"{STAGE}test_p26",)),
@@ -51,7 +51,9 @@ ROWS: tuple[Row, ...] = (
             "tests/store/test_faults.py::test_a_program_that_holds_the_file_locked",
         ),
     ),
-    Row("P28 redelivered", "five copies of each message, concurrently, and again after delete", (f"{PROCESS}test_p28",)),
+    Row(
+        "P28 redelivered", "five copies of each message, concurrently, and again after delete", (f"{PROCESS}test_p28",)
+    ),
     Row("P29 reordered", "update before create, stop before create, old generation last", (f"{STAGE}test_p29",)),
     Row(
         "P30 visibility expired",

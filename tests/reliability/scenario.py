@@ -79,7 +79,7 @@ def kind_of(name: str) -> str:
 def documents() -> list[dict[str, Any]]:
     special: dict[str, dict[str, Any]] = {
         "b-again": {"retry": {"attempts": 2, "backoffSeconds": 3}},
-        "b-deadline": {"deadlineSeconds": 30},
+        "b-deadline": {"deadlineSeconds": 20},
         "o-retry": {"onUncertain": "retry"},
         "r-again": {"retry": {"attempts": 2, "backoffSeconds": 3}},
     }
@@ -125,13 +125,15 @@ class MatrixUser(User):
         self.command(EntryType.DELETE, BATCH, "b-delete", lambda: self.has_ended("b-delete"))
         absent = [{"kind": PROMPT, "name": f"p-absent-{n}", "desired": "Absent", "generation": 2} for n in (1, 2)]
         self.hand_over("30-absent", lambda: all(self._runs(f"p-absent-{n}") for n in (1, 2)), absent)
-        self.hand_over("40-stop", lambda: self._runs("r-stop"), [{**wanted["r-stop"], "desired": "Stopped", "generation": 2}])
+        self.hand_over(
+            "40-stop", lambda: self._runs("r-stop"), [{**wanted["r-stop"], "desired": "Stopped", "generation": 2}]
+        )
         # What was handed over first comes once more, when most of it has been pruned.
         if self._patient:
             self.hand_over("90-again", self._all_old, self.documents)
 
     def _runs(self, name: str) -> bool:
-        return name in self.jobs and "created" in self.jobs[name].types or "adopted" in self._types(name)
+        return (name in self.jobs and "created" in self.jobs[name].types) or "adopted" in self._types(name)
 
     def _types(self, name: str) -> list[str]:
         return self.jobs[name].types if name in self.jobs else []

@@ -4,10 +4,11 @@ A scene is an async function that is given the stage: it sends documents, plants
 ledger while the daemon runs beside it. The judge is the simulator's ledger.
 """
 
-import datetime
+import datetime as dt
 import json
 import os
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +52,13 @@ class Stage:
     facts: dict[str, Any] = field(default_factory=dict)
     failpoint: Callable[[str], Awaitable[None]] | None = None
     control: Control | None = None
+    before_s: float = 0.0
+    """Virtual seconds of earlier lives."""
 
     # Clocks
 
     def aws_now(self) -> float:
-        return EPOCH + self.loop.elapsed
+        return EPOCH + self.elapsed
 
     def now(self) -> float:
         return self.aws_now() + self.host_wrong_s
@@ -68,7 +71,7 @@ class Stage:
 
     @property
     def elapsed(self) -> float:
-        return self.loop.elapsed
+        return self.before_s + self.loop.elapsed
 
     async def pass_time(self, seconds: float) -> None:
         """Virtual seconds: they cost nothing."""
@@ -116,7 +119,7 @@ class Stage:
         return [entry for entry in self.simulator.ledger.entries if entry.effect == "create" and not entry.foreign]
 
     def calls(self, operation: str, outcome: str | None = None) -> int:
-        counts = self.simulator.ledger.calls.get(operation, {})
+        counts: Mapping[str, int] = self.simulator.ledger.calls.get(operation, {})
         return sum(counts.values()) if outcome is None else counts.get(outcome, 0)
 
     def nothing_twice(self) -> None:
@@ -159,6 +162,13 @@ def perform(
 def _play(
     folder: Path, scene: Scene, settings: Mapping[str, Any], limits: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
+    stage = _set(folder, options)
+    stage.loop.run_until_complete(_run(stage, scene, _settings(folder, settings, limits)))
+    return {"virtual_s": round(stage.elapsed), **stage.facts}
+
+
+def _set(folder: Path, options: Mapping[str, Any]) -> Stage:
+    """Make this process a stage; there is no way back."""
     abolish_threads()
     _set_environment()
     log = (folder / "stage.log").open("a", encoding="utf-8")
@@ -166,13 +176,72 @@ def _play(
         processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)],
         logger_factory=structlog.WriteLoggerFactory(log),
     )
-    loop = VirtualTimeLoop(1000.0)
+    stages: list[Stage] = []
     chosen = SimulatorOptions.model_validate({"speed": 1, "check_signature_date": True, **options})
-    simulator = Simulator(chosen, now=lambda: EPOCH + loop.elapsed, random=random.Random(1))
-    stage = Stage(folder, simulator, loop)
-    _let_the_sdk_sign_by(stage)
-    loop.run_until_complete(_run(stage, scene, _settings(folder, settings, limits)))
-    return {"virtual_s": round(loop.elapsed), **stage.facts}
+    simulator = Simulator(chosen, now=lambda: stages[0].aws_now() if stages else EPOCH, random=random.Random(1))
+    stages.append(Stage(folder, simulator, VirtualTimeLoop(1000.0)))
+    _let_the_sdk_sign_by(stages[0])
+    return stages[0]
+
+
+class _Power:
+    """Fails at a step drawn by chance; what was written since the last commit is lost, renames included."""
+
+    def __init__(self, stage: Stage, store: Path, steps: int) -> None:
+        self.kept = store.parent / "as-of-the-last-commit"
+        self.acknowledged: list[str] = []
+        self._stage, self._store, self._left = stage, store, steps
+        self._keep()
+
+    def _keep(self) -> None:
+        self.kept.mkdir(exist_ok=True)
+        for suffix in ("", "-wal"):
+            if Path(f"{self._store}{suffix}").exists():
+                shutil.copyfile(f"{self._store}{suffix}", self.kept / f"{self._store.name}{suffix}")
+        done = self._stage.folder / "spool" / "done"
+        self.acknowledged = sorted(path.name for path in done.glob("*.jsonl"))
+
+    async def step(self, step: str) -> None:
+        if step == "store.commit:after":
+            self._keep()
+        self._left -= 1
+        if self._left <= 0:
+            self._stage.loop.cut()
+            await anyio.sleep_forever()
+
+
+def lose_power(folder: Path, seed: int, losses: int, scene: Scene, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Lives that end with the power, each begun on the files as of the last commit before; then a quiet one.
+
+    To be called in a process of its own. The scene runs in every life; the last one ends when it does.
+    """
+    stage = _set(folder, options)
+    chance = random.Random(seed)
+    graveyard: list[Any] = []
+    for life in range(losses + 1):
+        store = folder / f"store-{life}" / "ferryman.db"
+        store.parent.mkdir(exist_ok=True)
+        settings = _settings(folder, {"store": {"url": f"sqlite:///{store}"}, "reconcile": {"list_lag_s": 20}}, {})
+        if life == losses:
+            stage.failpoint = None
+            stage.loop.run_until_complete(_run(stage, scene, settings))
+            break
+        power = _Power(stage, store, chance.randrange(4, 160))
+        stage.failpoint = power.step
+        try:
+            stage.loop.run_until_complete(_run(stage, scene, settings))
+            break
+        except RuntimeError as error:
+            if "stopped before Future" not in str(error):
+                raise
+        shutil.copytree(power.kept, folder / f"store-{life + 1}")
+        for path in (folder / "spool" / "done").glob("*.jsonl"):
+            if path.name not in power.acknowledged:
+                path.rename(folder / "spool" / path.name)
+        stage.before_s = stage.elapsed + 3
+        graveyard.append(stage.loop)
+        stage.loop = VirtualTimeLoop(1000.0 * (life + 2))
+    return {"lives": life + 1, "virtual_s": round(stage.elapsed), **stage.facts}
 
 
 async def _run(stage: Stage, scene: Scene, settings: Settings) -> None:
@@ -214,8 +283,8 @@ def _settings(folder: Path, given: Mapping[str, Any], limits: Mapping[str, Any])
 def _let_the_sdk_sign_by(stage: Stage) -> None:
     """The SDK reads the host's clock itself; here that is the stage's. Done in a process that ends with the scene."""
 
-    def host_time(*_: Any, **__: Any) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(stage.now(), datetime.UTC).replace(tzinfo=None)
+    def host_time(*_: Any, **__: Any) -> dt.datetime:
+        return dt.datetime.fromtimestamp(stage.now(), dt.UTC).replace(tzinfo=None)
 
     botocore.auth.get_current_datetime = host_time
 

@@ -28,13 +28,13 @@ def main() -> None:
 
 
 def _import_all() -> None:
+    import uvicorn.loops.uvloop  # noqa: PLC0415
+    import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415, F401
+
     import controller.cli.commands.daemon  # noqa: PLC0415
     import controller.cli.program  # noqa: PLC0415
     import controller.cli.running  # noqa: PLC0415
     import controller.daemon  # noqa: PLC0415, F401
-
-    import uvicorn.loops.uvloop  # noqa: PLC0415
-    import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415, F401
 
     gc.collect()
     gc.freeze()

@@ -2,13 +2,12 @@
 
 import json
 import random
-import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -22,7 +21,11 @@ from tests.moto_peer import running_moto
 from tests.reliability.lives import Life, template, until
 
 Record = Callable[[str, object], None]
-PATIENT = {"FERRYMAN_AWS__TIMEOUT_S": "2", "FERRYMAN_AWS__CONNECT_TIMEOUT_S": "1", "FERRYMAN_RECONCILE__LIST_LAG_S": "1"}
+PATIENT = {
+    "FERRYMAN_AWS__TIMEOUT_S": "2",
+    "FERRYMAN_AWS__CONNECT_TIMEOUT_S": "1",
+    "FERRYMAN_RECONCILE__LIST_LAG_S": "1",
+}
 PAUSE_S = 4.0
 
 
@@ -48,7 +51,9 @@ async def test_p24_the_process_is_paused(tmp_path: Path, record_property: Record
                 begun = time.monotonic()
                 await until(lambda begun=begun: time.monotonic() - begun > PAUSE_S)  # type: ignore[misc]
                 life.send(signal.SIGCONT)
-            await life.until(lambda: sum(settled(home).values()) == 80 and set(settled(home)) <= {"Succeeded", "Uncertain"})
+            await life.until(
+                lambda: sum(settled(home).values()) == 80 and set(settled(home)) <= {"Succeeded", "Uncertain"}
+            )
             assert await life.end() == 0
         nothing_twice(aws, home)
         record_property("row", f"P24: paused twice for {PAUSE_S:g} s, {len(aws.creates())} creates, {settled(home)}")
@@ -56,10 +61,12 @@ async def test_p24_the_process_is_paused(tmp_path: Path, record_property: Record
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of three megabytes."""
+    """A file system of eight megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
     yield folder
@@ -68,11 +75,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 async def test_p25_the_disk_is_full(small_disk: Path, record_property: Record) -> None:
     """Intake refuses, readiness says no, no create leaves without its intent; freed, it goes on by itself."""
-    async with simulated_aws(speed=600.0) as aws:
+    async with simulated_aws(speed=1800.0) as aws:
         home = Ferryman(small_disk, aws.url, {"FERRYMAN_STORE__URL": f"sqlite:///{small_disk}/ferryman.db"})
         async with template().life(home) as life:
             first = await life.post("/v1/documents", list(mixed(20, "first")), wait="5")
             assert first.status_code == 202
+            await life.until(lambda: len(aws.creates()) >= 5)
             ballast = small_disk / "ballast"
             fill(ballast)
             await until_async(lambda: status_is(life, 503), 20)
@@ -175,7 +183,7 @@ async def test_p42_a_newer_store(tmp_path: Path, record_property: Record) -> Non
         home = Ferryman(tmp_path, aws.url)
         life = await template().start(home, "--until-settled")
         assert await life.wait() == 0
-        with sqlite3.connect(tmp_path / "ferryman.db") as store:
+        with closing(sqlite3.connect(tmp_path / "ferryman.db", isolation_level=None)) as store:
             store.execute("UPDATE alembic_version SET version_num = '9999'")
             store.execute("UPDATE facts SET value = '9.9.9' WHERE key = 'program'")
         before = (tmp_path / "ferryman.db").read_bytes()
@@ -222,7 +230,9 @@ async def test_p46_a_restart_with_a_long_history(tmp_path: Path, record_property
             assert await life.end() == 0
         assert aws.calls("GetModelInvocationJob") == gets
         assert len(aws.creates()) == 1
-        record_property("row", f"P46: ready after {ready_s:.1f} s with {KNOWN} known, {RUNNING} running; {memory_mb} MB")
+        record_property(
+            "row", f"P46: ready after {ready_s:.1f} s with {KNOWN} known, {RUNNING} running; {memory_mb} MB"
+        )
         assert ready_s < 15
 
 

@@ -1,14 +1,19 @@
 """Rows of AWS and the host's clock, on virtual time: P17 to P23, P29."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from controller.model import Identity
 from controller.simulator import Delay, Fault, Hang, Refuse, Throttle
+from controller.store import EntryType
 from tests.documents import BATCH, BLUEPRINT, PROMPT, RECOMMENDATION, document, mixed, spec_of
-from tests.reliability.stage import KEY, Stage, perform
+from tests.reliability.forks import run_forked
+from tests.reliability.stage import KEY, Stage, lose_power, perform
 
 Record = Callable[[str, object], None]
 SHORT = {
@@ -46,7 +51,12 @@ def test_p17_throttled_for_ten_minutes_then_half(quick_folder: Path, record_prop
         made, calls = len(stage.creates()) - before, stage.calls(CREATE) - tried
         stage.facts.update(calls_while_throttled=during, share=made / (60 * allowed), calls_per_create=calls / made)
         stage.nothing_twice()
-        assert {job["phase"] for job in (await stage.jobs()).values()} <= {"Pending", "Creating", "Running", "Succeeded"}
+        assert {job["phase"] for job in (await stage.jobs()).values()} <= {
+            "Pending",
+            "Creating",
+            "Running",
+            "Succeeded",
+        }
 
     facts = perform(
         quick_folder,
@@ -100,7 +110,7 @@ def test_p19_the_quota_is_lowered_while_jobs_run(quick_folder: Path, record_prop
     """From 10 to 4 in the middle, with refusals: nothing fails, and the rest goes on within 4."""
 
     async def scene(stage: Stage) -> None:
-        await stage.send(document(BATCH, f"job-{n}", 0) for n in range(60))
+        await stage.send(document(BATCH, f"job-{n}", 0) for n in range(36))
         await stage.until(lambda: len(stage.creates()) >= 10, 60, "ten run")
         stage.simulator.configure(quotas={BATCH: {"*": 4}})
         await stage.until(lambda: stage.all_in(*FINISHED), 7200, "all succeed")
@@ -112,16 +122,19 @@ def test_p19_the_quota_is_lowered_while_jobs_run(quick_folder: Path, record_prop
         quick_folder, scene, limits={BATCH: {"jobs": 10}}, options={"quotas": {BATCH: {"*": 10}}, "durations": SHORT}
     )
     record_property("row", f"P19 lowered: {facts}")
-    assert facts["creates"] == 60
+    assert facts["creates"] == 36
     assert facts["refused"] <= 60
 
 
 def test_p20_hung_sockets_on_one_operation(quick_folder: Path, record_property: Record) -> None:
-    """Every Bedrock create hangs for ten minutes: the other lanes finish as if nothing were; then Bedrock's do too."""
+    """Every Bedrock create hangs for five minutes: the other lanes finish as if nothing were; then Bedrock's do too."""
 
     async def scene(stage: Stage) -> None:
         stage.simulator.faults.add(Fault(effect=Hang(when="before"), operation=CREATE, times=None))
-        others = [*(document(PROMPT, f"p-{n}", n) for n in range(20)), *(document(BLUEPRINT, f"b-{n}", n) for n in range(8))]
+        others = [
+            *(document(PROMPT, f"p-{n}", n) for n in range(20)),
+            *(document(BLUEPRINT, f"b-{n}", n) for n in range(8)),
+        ]
         await stage.send([*others, *(document(RECOMMENDATION, f"r-{n}", n) for n in range(5))])
         await stage.send(document(BATCH, f"job-{n}", n) for n in range(40))
 
@@ -130,7 +143,7 @@ def test_p20_hung_sockets_on_one_operation(quick_folder: Path, record_property: 
             return all(job["phase"] == "Succeeded" for name, job in jobs.items() if not name.startswith("job"))
 
         stage.facts["others_done_after_s"] = await stage.until(others_done, 300, "the other lanes finish")
-        await stage.pass_time(600)
+        await stage.pass_time(200)
         assert not [entry for entry in stage.creates() if entry.kind == BATCH]
         stage.simulator.faults.clear()
         stage.facts["all_done_after_s"] = await stage.until(lambda: stage.all_in(*FINISHED), 600, "all succeed")
@@ -170,14 +183,18 @@ def test_p21_credentials_expire_and_come_back(quick_folder: Path, record_propert
     assert facts["calls_a_minute_meanwhile"] <= 200
 
 
-@pytest.mark.parametrize("operation", ["ListModelInvocationJobs", "GetModelInvocationJob", "StopModelInvocationJob"])
+@pytest.mark.parametrize(
+    "operation", ["ListModelInvocationJobs", "GetBlueprintOptimizationStatus", "StopModelInvocationJob"]
+)
 def test_p22_access_denied_on_one_operation(quick_folder: Path, record_property: Record, operation: str) -> None:
     """Nothing fails for it; what needs the operation waits, and is done when it is allowed."""
+
+    kind = BLUEPRINT if "Blueprint" in operation else BATCH
 
     async def scene(stage: Stage) -> None:
         refuse = Refuse(code="AccessDeniedException", message="not authorized", status=403)
         stage.simulator.faults.add(Fault(effect=refuse, operation=operation, times=None))
-        await stage.send(document(BATCH, f"job-{n}", n) for n in range(20))
+        await stage.send(document(kind, f"job-{n}", n) for n in range(20))
         await stage.until(lambda: len(stage.creates()) == 20, 120, "all are created")
         if operation.startswith("Stop"):
             await stage.send(document(BATCH, f"job-{n}", n, desired="Stopped", generation=1) for n in range(5))
@@ -189,7 +206,7 @@ def test_p22_access_denied_on_one_operation(quick_folder: Path, record_property:
 
     facts = perform(quick_folder, scene, options={"durations": SHORT})
     record_property("row", f"P22 {operation}: {facts}")
-    assert facts["calls_denied"] <= 400
+    assert 1 <= facts["calls_denied"] <= 400
 
 
 @pytest.mark.parametrize("wrong_s", [3600.0, -3600.0])
@@ -218,6 +235,40 @@ def test_p23_the_clock_jumps_an_hour(quick_folder: Path, record_property: Record
     record_property("row", f"P23 {wrong_s:+.0f} s: {facts}")
 
 
+POWER_SEEDS = 6
+LOSSES = 6
+
+
+def test_p26_unsynced_writes_lost(quick_folder: Path, record_property: Record) -> None:
+    """The power fails at random steps; the next life has what was synced by the last commit, and no more."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.until(lambda: not list((stage.folder / "spool").glob("*.jsonl")), 600, "all are taken")
+        await stage.until(lambda: stage.all_in("Succeeded", "Failed", "Uncertain"), 3000, "all end")
+        jobs = await stage.jobs()
+        assert len(jobs) == 40
+        stage.nothing_twice()
+        held = [name for name, job in jobs.items() if job["phase"] == "Uncertain"]
+        stage.facts.update(creates=len(stage.creates()), uncertain=len(held))
+        assert len(stage.creates()) >= 40 - len(held)
+
+    def run(seed: int) -> dict[str, object]:
+        folder = quick_folder / str(seed)
+        (folder / "spool").mkdir(parents=True)
+        for number, item in enumerate(mixed(40)):
+            (folder / "spool" / f"{number:03d}.jsonl").write_text(json.dumps(item) + "\n", encoding="utf-8")
+        return lose_power(folder, seed, LOSSES, scene, {"durations": SHORT})
+
+    answers = list(run_forked((seed, partial(run, seed)) for seed in range(POWER_SEEDS)))
+    wrong = {seed: answer["error"] for seed, answer in answers if "error" in answer}
+    assert not wrong, "\n".join(wrong.values())
+    lives = sum(answer["lives"] for _, answer in answers)
+    creates = sum(answer["creates"] for _, answer in answers)
+    uncertain = sum(answer["uncertain"] for _, answer in answers)
+    assert lives > 3 * POWER_SEEDS
+    record_property("row", f"P26: {POWER_SEEDS} seeds, {lives} lives, {creates} creates, {uncertain} uncertain")
+
+
 def test_p29_documents_out_of_order(quick_folder: Path, record_property: Record) -> None:
     """Update before create, stop before create, old generation last: the highest generation decides."""
 
@@ -239,13 +290,34 @@ def test_p29_documents_out_of_order(quick_folder: Path, record_property: Record)
     record_property("row", f"P29: {facts}")
 
 
+def test_a_replacement_that_was_called_off_does_not_come_back(quick_folder: Path) -> None:
+    """A person deletes a job while its replacement waits; the replacement is delivered again: nothing runs."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.send([document(BLUEPRINT, "job", 1, generation=1)])
+        await stage.until(lambda: len(stage.creates()) == 1, 60, "it is created")
+        replacement = document(BLUEPRINT, "job", 2, generation=2, onSpecChange="replace")
+        await stage.send([replacement])
+        identity = Identity("default", BLUEPRINT, "job")
+        answer = await stage.ferryman.command(EntryType.DELETE, identity)
+        assert answer["answer"] == "accepted"
+        await stage.send([replacement], "unchanged")
+        await stage.until(lambda: stage.all_in("Deleted"), 600, "it is deleted")
+        await stage.send([replacement], "unchanged")
+        await stage.pass_time(60)
+        assert len(stage.creates()) == 1
+
+    perform(quick_folder, scene, options={"durations": SHORT})
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_stop_that_crosses_the_end_of_its_job(quick_folder: Path, when: str) -> None:
     """The stop's answer comes after a pass has seen the end: the delete that follows is not forgotten."""
+
     async def scene(stage: Stage) -> None:
         patient = {**SHORT, PROMPT: {**SHORT[PROMPT], "InProgress": (20, 20), "Stopping": (1, 1)}}
         stage.simulator.configure(durations=patient)
-        delay = Delay(seconds=12, when=when)  # type: ignore[arg-type]  # the parameter's two values
+        delay = Delay(seconds=12, when=when)
         stage.simulator.faults.add(Fault(effect=delay, operation="Stop*", times=None))
         stage.simulator.faults.add(Fault(effect=Delay(seconds=14, when="before"), operation="BatchDelete*", times=None))
         await stage.send(document(PROMPT, f"job-{n}", generation=1) for n in range(10))
@@ -258,4 +330,6 @@ def test_a_stop_that_crosses_the_end_of_its_job(quick_folder: Path, when: str) -
         await stage.pass_time(600)
         assert stage.calls("GetAdvancedPromptOptimizationJob") == gets
 
-    perform(quick_folder, scene, settings={"reconcile": {"interval": 3, "interval_min": 1}}, options={"durations": SHORT})
+    perform(
+        quick_folder, scene, settings={"reconcile": {"interval": 3, "interval_min": 1}}, options={"durations": SHORT}
+    )

@@ -18,12 +18,12 @@ from controller.store import EntryType
 if TYPE_CHECKING:
     from tests.reliability.world import World
 
-LOOK_S = 0.7
-CALM_S = 22.0
-"""More than ten passes: how long nothing may happen once all is settled."""
-HEARD_S = 8.0
+LOOK_S = 1.0
+CALM_S = 14.0
+"""How long nothing may happen once all is settled."""
+HEARD_S = 5.0
 """How long what the user did last may take to show."""
-THINK_S = 12.0
+THINK_S = 5.0
 """How long a person waits before saying what became of an uncertain create."""
 ENDS = {"succeeded": "Succeeded", "failed": "Failed", "stopped": "Stopped", "deleted": "Deleted"}
 
@@ -72,7 +72,7 @@ class User:
         self._mark: tuple[int, int] = (0, 0)
         self._left_at: float | None = None
         self._acted_at = 0.0
-        self.on_act: Callable[[], object] = lambda: None
+        self.cut_when: Callable[[], bool] = lambda: False
         self.names = {str(document["name"]) for document in documents}
 
     def enter(self, world: "World") -> None:
@@ -166,6 +166,9 @@ class User:
         while True:
             await anyio.sleep(LOOK_S)
             self.look()
+            if self.cut_when():
+                self.world.cut()
+                await anyio.sleep_forever()
             await self._act(control)
             await self._answer(control)
             if self._is_calm():
@@ -179,7 +182,6 @@ class User:
                 try:
                     act.done = await act.do(control)
                     self._acted_at = self.world.now()
-                    self.on_act()
                 except NotFoundError:
                     act.done = False
 

@@ -52,7 +52,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def cut(self) -> None:
         """End the run here: nothing that is ready or due will run, nothing is unwound, as when the power fails."""
-        for handle in self._ready:  # type: ignore[attr-defined]  # the loop's own queue: there is no gentler way
+        for handle in self._ready:  # type: ignore[attr-defined,assignment]  # the loop's own queue: there is no gentler way
             handle.cancel()
         self.stop()
 
@@ -123,6 +123,6 @@ async def _run_here(
 
 def abolish_threads() -> None:
     """From now on, in this process, the work of threads is done by the loop itself. Not to be undone: fork first."""
-    aiosqlite.core.Thread = _NoThread  # type: ignore[assignment,misc]
-    aiosqlite.core.SimpleQueue = _AtOnce  # type: ignore[assignment,misc]
+    aiosqlite.core.Thread = _NoThread  # type: ignore[attr-defined,assignment]
+    aiosqlite.core.SimpleQueue = _AtOnce  # type: ignore[attr-defined,assignment]
     anyio.to_thread.run_sync = _run_here  # type: ignore[assignment]

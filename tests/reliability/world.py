@@ -34,13 +34,13 @@ from tests.reliability.user import User
 from tests.reliability.virtual import VirtualTimeLoop, abolish_threads
 
 EPOCH = 1_790_000_000.0
-LATE_S = 18.0
+LATE_S = 16.0
 """When a late request arrives: beyond the deadline of its call."""
 SLOW_S = 8.0
 DOWN_S = 3.0
 """Between a death and the next start."""
 LIVES_MAX = 60
-SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"  # noqa: S105 - looked for in everything that is written
+SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 FAST = {"rate": 50, "burst": 20}
 DURATIONS = {
     "bedrock.ModelInvocationJob": {
@@ -105,7 +105,10 @@ class World:
         self._store = 0
         self.steps = Steps(self.cut, self.deliver_again)
         self.random = random.Random(self.seed)
-        options = SimulatorOptions.model_validate({"durations": DURATIONS, "enforce_quotas": False, **self.options})
+        given = dict(self.options)
+        longer: Mapping[str, Mapping[str, Any]] = given.pop("durations", {})
+        durations = {kind: {**stages, **longer.get(kind, {})} for kind, stages in DURATIONS.items()}
+        options = SimulatorOptions.model_validate({"durations": durations, "enforce_quotas": False, **given})
         self.simulator = Simulator(options, now=self.now, random=random.Random(self.seed + 1))
         self.wire = Wire(self)
         self.spool = self.folder / "spool"
@@ -215,7 +218,7 @@ class World:
             "queue": {"sources": [f"dir:{self.spool}"], "poll_s": 1.5},
             "events": {"sinks": [f"file:{self.events}"]},
             "http": {"enabled": False},
-            "reconcile": {"interval": 2, "interval_min": 1, "list_lag_s": 12, "token_life_s": 90},
+            "reconcile": {"interval": 2, "interval_min": 1, "list_lag_s": 8, "token_life_s": 90},
             "aws": {"pool": 8},
             "scopes": {"default": {"region": "us-east-1", "endpoint_url": IN_PROCESS_ENDPOINT}},
         }
@@ -262,7 +265,7 @@ class Wire:
     async def send(self, deliver: Any, request: Any) -> Any:
         body = request.body or b""
         body = body if isinstance(body, bytes) else str(body).encode()
-        mode = armed.get() or self._scripted(body)
+        mode = self._scripted(body) or armed.get()
         armed.set(None)
         if mode is Mode.DROPPED:
             raise _reset(request)
@@ -318,7 +321,8 @@ class _Content:
 
 def _reset(request: Any) -> Exception:
     cause = ClientOSError(errno.ECONNRESET, "Connection reset by peer")
-    return EndpointConnectionError(endpoint_url=request.url, error=cause)
+    error: Exception = EndpointConnectionError(endpoint_url=request.url, error=cause)
+    return error
 
 
 # What every world shares, made once before the forks
@@ -362,14 +366,14 @@ def _share_models() -> None:
     """One loader of service models for every session of this process: reading them costs more than a run."""
     if not _MODELS:
         _MODELS["loader"] = AioSession().get_component("data_loader")
-        _MODELS["new_session"] = aws_module._new_session  # noqa: SLF001 - the one place where sessions are made
+        _MODELS["new_session"] = aws_module._new_session
 
     def new_session(scope: Any) -> AioSession:
         session = _MODELS["new_session"](scope)
         session.register_component("data_loader", _MODELS["loader"])
         return session
 
-    aws_module._new_session = new_session  # noqa: SLF001 - as above
+    aws_module._new_session = new_session
 
 
 def warm() -> None:
@@ -413,4 +417,3 @@ def capture_log(lines: list[str]) -> None:
         logger_factory=lambda *_: Lines(),
         cache_logger_on_first_use=False,
     )
-

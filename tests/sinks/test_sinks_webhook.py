@@ -248,7 +248,7 @@ async def test_names_tell_urls_of_one_host_apart() -> None:
         pytest.param("fe80::1%eth0", False, id="link-local with a zone"),
         pytest.param("192.168.1.1", False, id="private"),
         pytest.param("100.64.0.1", False, id="carrier grade NAT"),
-        pytest.param("0.0.0.0", False, id="unspecified"),  # noqa: S104 - nothing is bound here
+        pytest.param("0.0.0.0", False, id="unspecified"),
         pytest.param("::", False, id="unspecified v6"),
         pytest.param("224.0.0.1", False, id="multicast"),
         pytest.param("255.255.255.255", False, id="broadcast"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import anyio
+import asyncpg
 import pytest
 
 from controller.errors import FencedOutError
@@ -233,6 +234,15 @@ async def test_attempts_are_of_the_present_incarnation(place: Place) -> None:
         third = running(second, "arn:2")
         await change(store, record, (second, third))
         assert (await store.jobs_by_id([job.id]))[0].attempts == third.attempts
+
+
+async def test_a_value_that_no_column_holds_is_its_writers_error(place: Place) -> None:
+    async with opened(place) as store:
+        record = await store.take_lane(LANE)
+        with pytest.raises((OverflowError, asyncpg.DataError)):
+            await insert(store, record, [waiting("a", generation=2**70)])
+        _, (read,) = await insert(store, record, [waiting("a", generation=2**62)])
+        assert read.generation == 2**62
 
 
 # What a lane reads
