@@ -269,7 +269,8 @@ def _all(base: Path, share: int) -> int:
             sys.stderr.write(f"FAILED {run.plan}: {problems[0][-300:]}\n")
     _print(learned, counted, failures, lives, time.monotonic() - began)
     if len(runs) < len(every):
-        sys.stdout.write(f"not run: {len(every) - len(runs)} classes of crashes at commits and sends (--share {share})\n")
+        left = len(every) - len(runs)
+        sys.stdout.write(f"not run: {left} classes of crashes at commits and sends (--share {share})\n")
     return 1 if failures else 0
 
 

@@ -118,7 +118,8 @@ def test_the_job_above_the_quota(kind: str, over: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=SHORT[kind]) for kind in KINDS])
 def test_a_lost_store_finds_its_jobs_again(kind: str, tmp_path: Path) -> None:
     longer = {kind: {"InProgress": (40, 40), "CREATE IN_PROGRESS": (40, 40)}}
-    longer = {kind: {stage: span for stage, span in longer[kind].items() if (stage[:6] == "CREATE") == (kind == RECOMMENDATION)}}
+    creating = kind == RECOMMENDATION
+    longer = {kind: {stage: span for stage, span in longer[kind].items() if stage.startswith("CREATE") is creating}}
     case = Case(
         [one(kind)],
         DONE,
