@@ -208,7 +208,7 @@ class User:
     def _is_calm(self) -> bool:
         """Whether nothing at all has happened for a while since all was settled."""
         now = self.world.now()
-        if not self.settled() or now - self._acted_at < HEARD_S:
+        if not self.settled() or now - self._acted_at < HEARD_S or self.world.wire.on_their_way:
             self._calm_since = None
             return False
         mark = (len(self.world.simulator.ledger.entries), self.world.events.stat().st_size)

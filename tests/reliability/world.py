@@ -245,6 +245,7 @@ class Wire:
     Attributes:
         script: marks in a create's body, and what happens to the first request that carries one.
         hidden: documents whose remote jobs the tagging API does not show.
+        on_their_way: requests which the network still has.
     """
 
     def __init__(self, world: World) -> None:
@@ -252,6 +253,7 @@ class Wire:
         self.script: dict[str, Mode] = {}
         self.hidden: set[str] = set()
         self._met: set[str] = set()
+        self.on_their_way = 0
         self._late: list[Any] = []
         wire = self
         base = in_process_session(world.simulator)
@@ -305,7 +307,10 @@ class Wire:
         loop = self.world.loop
         assert loop is not None
 
+        self.on_their_way += 1
+
         def arrive() -> None:
+            self.on_their_way -= 1
             self._late.append(loop.create_task(deliver(request)))
 
         loop.call_later(LATE_S, arrive)
