@@ -52,7 +52,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def cut(self) -> None:
         """End the run here: nothing that is ready or due will run, nothing is unwound, as when the power fails."""
-        for handle in self._ready:  # type: ignore[attr-defined,assignment]  # the loop's own queue: there is no gentler way
+        for handle in self._ready:  # type: ignore[attr-defined]  # the loop's own queue: there is no gentler way
             handle.cancel()
         self.stop()
 
