@@ -55,6 +55,10 @@ from controller.world import REAL, SIMULATED, check_world, find_place
 IDLE_S: Final = 60.0
 SETTLED_POLL_S: Final = 0.2
 EMPTY_POLLS: Final = 2
+TIDY_S: Final = 60.0
+TIDY_AGAIN_S: Final = 0.5
+"""Between two batches where there is more to remove: others write too."""
+TIDY_ROWS: Final = 2000
 LAST_WORDS_S: Final = 3.0
 
 
@@ -150,6 +154,7 @@ class _Daemon:
             failpoint=self._seams.failpoint,
             lock_wait_s=self._settings.store.lock_wait_s,
             instance=self._settings.instance,
+            on_wait=self._log.warning,
         )
 
     async def _open_scopes(self, stack: AsyncExitStack) -> Mapping[str, AwsClients]:
@@ -195,6 +200,7 @@ class _Daemon:
             await services.start(parts.publisher.run)
             await services.start(parts.intake_lane.run)
             services.start_soon(self._wake_publisher, parts.publisher)
+            services.start_soon(self._tidy, store, parts.publisher)
             if self._settings.http.enabled:
                 await self._start_http(services, parts.control)
             await self._run_lanes(store, parts, watch)
@@ -368,6 +374,27 @@ class _Daemon:
     def _on_rejected(self) -> None:
         self._rejected += 1
         self._committed.set()
+
+    async def _tidy(self, store: Store, publisher: Publisher) -> None:
+        """Forget the sinks of earlier settings, and now and then remove what is too old."""
+        keep = self._settings.store
+        forgotten = False
+        while True:
+            now = self._clock.now()
+            try:
+                if not forgotten:
+                    await store.keep_sinks([sink.name for sink in publisher.status()])
+                    forgotten = True
+                removed = await store.prune(
+                    events_before=now - keep.keep_events_s,
+                    dead_letters_before=now - keep.keep_dead_letters_s,
+                    stubs_before=now - keep.keep_stubs_s,
+                    limit=TIDY_ROWS,
+                )
+            except StoreUnavailableError as error:
+                self._log.warning("what is too old was not removed", error=str(error))
+                removed = 0
+            await self._clock.sleep(TIDY_AGAIN_S if removed == TIDY_ROWS else TIDY_S)
 
     async def _wake_publisher(self, publisher: Publisher) -> None:
         while True:
