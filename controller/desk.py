@@ -36,6 +36,7 @@ from controller.seams import Clock, Signal
 from controller.settings import LimitSettings, RateSettings, Settings
 from controller.status import LaneStatus, RateStatus, SlotStatus
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite, RemoteIdTakenError
+from controller.store.heads import QueueHeads
 from controller.transitions.creating import CreatePolicy, found_at_start, name_taken
 from controller.transitions.running import LossPolicy
 from controller.transitions.step import Context, Happening, Step
@@ -113,6 +114,7 @@ class Desk:
         self.wake = Wakeups()
         self.in_flight: dict[int, Job] = {}
         self.queue_keys: dict[str, None] = {}
+        self.heads = QueueHeads(around.store, self.lane)
         self.slots = Slots(self._configured_slots)
         self.turns = Turns()
         self.durations: dict[str, Durations] = {}
@@ -347,6 +349,14 @@ class Desk:
         async with self._lock:
             await self._write(write)
 
+    async def prune(self, ended_before: float) -> bool:
+        """Replace a batch of ended jobs by stubs; a document must not revive one between the look and the commit."""
+        async with self._lock:
+            jobs = await self.store.prunable(self.lane, ended_before, BATCH)
+            if jobs:
+                await self._write(LaneWrite(self.lane, pruned=jobs))
+        return bool(jobs)
+
     async def _write(self, write: LaneWrite) -> None:
         with anyio.CancelScope(shield=True):  # memory must learn of a commit that happens; the store bounds the wait
             self._record = await self.store.commit(self.record, write)
@@ -356,6 +366,7 @@ class Desk:
             before, after = change.before, change.after
             if after.id in self.in_flight:
                 self.in_flight[after.id] = after
+            self.heads.changed(before, after)
             if before is None or before.phase is not after.phase or before.quota_keys != after.quota_keys:
                 self._slot(before, after)
             if after.todo is not None:

@@ -9,10 +9,10 @@ What to do about an unknown outcome is `resolve`'s business; what an outcome mea
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -20,21 +20,32 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from controller.desk import BATCH, DAY_S, Desk, wait_for_store
 from controller.errors import (
     AwsError,
+    BusyError,
     DeniedError,
     MissingError,
     NoAnswerError,
     QuotaFullError,
     RefusedError,
+    ScopeUnavailableError,
 )
+from controller.kinds.kind import MARKER_TAG
 from controller.model import Attempt, Job, Observation, Phase, Todo
+from controller.store.heads import JOBS_KEPT_MAX, Order, order_of
 from controller.transitions.creating import adopt, intend, made, name_taken, refused, withdraw
 from controller.transitions.step import Step
 
 AHEAD_S: Final = 0.1
 """How far ahead of their sending intents are committed: longer than a commit takes, shorter than anyone notices."""
 KEYS_AT_ONCE: Final = 64
+AHEAD_ROUNDS: Final = 4
+"""How many rounds of choosing the queues are read ahead for."""
+POOLS_IN_FLIGHT: Final = 4
+"""Jobs in flight, by connections: on the wire, with an intent ahead of it, or with an outcome not yet recorded."""
+GATHER_S: Final = 0.01
+"""While more is in flight than fits on the wire, outcomes are gathered for so long before they are committed."""
 IDLE_S: Final = 60.0
 CREATED_AT_LEAST_S: Final = 1.0
+TAGGING: Final = "resourcegroupstaggingapi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,12 @@ class Dispatcher:
         self._desk = desk
         self._orphans: dict[int, str] = {}
         self._pool = desk.settings.aws.pool
+        self._in_flight_max = POOLS_IN_FLIGHT * self._pool
 
     async def run(self) -> None:
         """Run until cancelled, or until the desk drains and everything in flight is recorded."""
         intents, to_send = anyio.create_memory_object_stream[Job](self._pool)
-        outcomes, to_record = anyio.create_memory_object_stream[Sent](4 * self._pool)
+        outcomes, to_record = anyio.create_memory_object_stream[Sent](self._in_flight_max)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._record_all, to_record)
             async with outcomes, anyio.create_task_group() as senders:
@@ -76,14 +88,15 @@ class Dispatcher:
     async def _choose_all(self, intents: MemoryObjectSendStream[Job]) -> None:
         desk = self._desk
         while not desk.draining:
-            wait_s = self._wait_s()
+            ahead = intents.statistics().current_buffer_used
+            wait_s = self._wait_s(ahead)
             if wait_s > 0:
                 await desk.wake.dispatch.wait(wait_s)
                 continue
             chosen: list[Job] = []
 
             async def choose() -> bool:
-                chosen.extend(await self._choose())  # noqa: B023 - called at once
+                chosen.extend(await self._choose(self._room(ahead)))  # noqa: B023 - called at once
                 return True
 
             if await wait_for_store(desk, choose) and not chosen:
@@ -91,35 +104,36 @@ class Dispatcher:
             for job in chosen:
                 await intents.send(job)
 
-    def _wait_s(self) -> float:
-        """How long until choosing makes sense; 0: now."""
+    def _wait_s(self, ahead: int) -> float:
+        """How long until choosing makes sense, with so many intents ahead of the senders; 0: now."""
         desk = self._desk
         if desk.paused or not desk.queue_keys or not desk.slots_known:
             return IDLE_S
         if (rest := desk.rest_s()) > 0:
             return rest
-        if len(desk.in_flight) >= 2 * self._pool or (desk.unavailable and desk.in_flight):
+        # Not for a few at a time: a commit should carry many.
+        crowded = 2 * ahead > self._pool or len(desk.in_flight) >= self._in_flight_max
+        if crowded or (desk.unavailable and desk.in_flight):
             return IDLE_S
         delay = desk.limiters["create"].delay(desk.clock.monotonic())
         return delay if delay > AHEAD_S else 0.0
 
-    def _room(self) -> int:
+    def _room(self, ahead: int) -> int:
         """How many intents to commit now, slots aside."""
         desk = self._desk
-        if desk.unavailable:
+        if desk.unavailable or not desk.kind.repeatable:  # an intent that a crash leaves unsent could not be cleared up
             return 1
         rate = desk.limiters["create"].present_rate(desk.clock.monotonic())
-        room = min(2 * self._pool - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
+        room = min(self._pool - ahead, self._in_flight_max - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
         allowed = desk.spend.allowed(self._day())
         return room if allowed is None else min(room, allowed)
 
     def _day(self) -> int:
         return int(self._desk.aws_now() // DAY_S)
 
-    async def _choose(self) -> Sequence[Job]:
-        """Commit the intents that go next; they are in flight from then on."""
+    async def _choose(self, room: int) -> Sequence[Job]:
+        """Commit the intents that go next, at most `room`; they are in flight from then on."""
         desk = self._desk
-        room = self._room()
         if room <= 0:
             await self._spent()
             return ()
@@ -132,9 +146,11 @@ class Dispatcher:
             if desk.has_orphans:
                 await self._look_for_orphans([step.job for _, step in decided])
             desk.in_flight.update({step.job.id: step.job for _, step in decided})
+            desk.heads.take(heads)
             try:
                 await desk.commit_locked(decided)
             except BaseException:
+                desk.heads.forget()
                 for job in heads:
                     desk.in_flight.pop(job.id, None)
                 raise
@@ -155,26 +171,33 @@ class Dispatcher:
         now = desk.clock.monotonic()
         for key in desk.slots.probe_due(now):
             desk.slots.probe(key, now, desk.random.random())
-        heads: list[tuple[int, int, int, Job]] = []
-        for key in list(desk.queue_keys)[:KEYS_AT_ONCE]:
-            free = min(room, desk.slots.free((key,)))
+        keys = list(desk.queue_keys)[:KEYS_AT_ONCE]
+        limits = {key: min(room, desk.slots.free((key,))) for key in keys}
+        ahead = max(1, JOBS_KEPT_MAX // len(keys)) if keys else 0
+        heads: list[tuple[Order, str, int, Job]] = []
+
+        async def look(key: str, place: int) -> bool:
+            # No further than what might go, and no more ahead than a few such rounds.
+            job = await desk.heads.at(key, place, min(ahead, AHEAD_ROUNDS * limits[key]))
+            if job is not None:
+                heapq.heappush(heads, (order_of(job), key, place, job))
+            return job is not None
+
+        for key in keys:
             # Keys take turns to be looked at, where there are more of them than are looked at together.
             desk.queue_keys[key] = desk.queue_keys.pop(key)
-            if free <= 0:
-                continue
-            jobs = await desk.store.queue_heads(desk.lane, key, free)
-            if not jobs:
+            if limits[key] > 0 and not await look(key, 0):
                 del desk.queue_keys[key]
-            heads.extend((-job.wishes.priority, job.turn, job.id, job) for job in jobs)
         taken: dict[str, int] = {}
         chosen: list[Job] = []
-        heapq.heapify(heads)
         while heads and len(chosen) < room:
-            job = heapq.heappop(heads)[-1]
+            _, key, place, job = heapq.heappop(heads)
             if all(desk.slots.free((key,)) > taken.get(key, 0) for key in job.quota_keys):
                 chosen.append(job)
-                for key in job.quota_keys:
-                    taken[key] = taken.get(key, 0) + 1
+                for taking in job.quota_keys:
+                    taken[taking] = taken.get(taking, 0) + 1
+            if place + 1 < limits[key] and len(chosen) < room:
+                await look(key, place + 1)
         return chosen
 
     async def _look_for_orphans(self, jobs: Sequence[Job]) -> None:
@@ -196,10 +219,25 @@ class Dispatcher:
 
     async def _send_all(self, intents: MemoryObjectReceiveStream[Job], outcomes: MemoryObjectSendStream[Sent]) -> None:
         async with intents, outcomes:
-            async for job in intents:
+            while True:
+                try:
+                    job = await self._next(intents)
+                except anyio.EndOfStream:
+                    return
                 paced = await self._desk.pace("create")
                 with anyio.CancelScope(shield=True):  # an outcome must reach the recorder; calls have deadlines
-                    await outcomes.send(await self._send(job, paced=paced))
+                    sent = await self._send(job, paced=paced)
+                    try:
+                        outcomes.send_nowait(sent)
+                    except anyio.WouldBlock:
+                        await outcomes.send(sent)
+
+    async def _next(self, intents: MemoryObjectReceiveStream[Job]) -> Job:
+        """The next intent, without a turn of the event loop where one is ready."""
+        try:
+            return intents.receive_nowait()
+        except anyio.WouldBlock:
+            return await intents.receive()
 
     async def _send(self, job: Job, *, paced: bool) -> Sent:
         attempt = _attempt(job)
@@ -207,6 +245,8 @@ class Dispatcher:
             return Sent(job.id, attempt.token, withdrawn=True)
         try:
             orphan = self._orphans.pop(job.id, None)
+            if orphan is None and self._desk.unproven and self._desk.kind.marks_with_tag:
+                orphan = await self._look_for_tag(attempt)
             if orphan is not None:
                 return await self._take_over(job, attempt, orphan)
             return await self._create(job, attempt)
@@ -221,6 +261,15 @@ class Dispatcher:
         if not isinstance(remote_id, str) or not remote_id:
             raise NoAnswerError(f"an answer without {kind.created_id}", definite=False)
         return Sent(job.id, attempt.token, remote_id=remote_id)
+
+    async def _look_for_tag(self, attempt: Attempt) -> str | None:
+        """What an earlier store made, for a kind without List; as long as nobody can tell, nothing is created."""
+        try:
+            return await find_tagged(self._desk, attempt.token)
+        except ScopeUnavailableError:
+            raise
+        except AwsError as error:
+            raise BusyError(f"cannot look for what an earlier store created: {error.message}") from error
 
     async def _take_over(self, job: Job, attempt: Attempt, remote_id: str) -> Sent:
         """An earlier store created this attempt already: look at it instead."""
@@ -237,14 +286,17 @@ class Dispatcher:
     async def _record_all(self, outcomes: MemoryObjectReceiveStream[Sent]) -> None:
         async with outcomes:
             async for first in outcomes:
-                batch = [first]
-                while len(batch) < BATCH:
-                    try:
-                        batch.append(outcomes.receive_nowait())
-                    except (anyio.WouldBlock, anyio.EndOfStream):
-                        break
                 with anyio.CancelScope(shield=True):
-                    await self.record(batch)
+                    if len(self._desk.in_flight) > self._pool:
+                        await self._desk.clock.sleep(GATHER_S)
+                    await self.record([first, *self._ready(outcomes)])
+
+    def _ready(self, outcomes: MemoryObjectReceiveStream[Sent]) -> Iterator[Sent]:
+        for _ in range(BATCH - 1):
+            try:
+                yield outcomes.receive_nowait()
+            except (anyio.WouldBlock, anyio.EndOfStream):
+                return
 
     async def record(self, batch: Sequence[Sent]) -> None:
         """Commit outcomes, then let limits and slots learn from them."""
@@ -313,6 +365,22 @@ class Dispatcher:
         return desk.clock.now() + max(
             CREATED_AT_LEAST_S, min(interval, expected / 2 if expected is not None else interval / 4)
         )
+
+
+async def find_tagged(desk: Desk, token: str) -> str | None:
+    """The ARN that carries the mark of an attempt, if it is of the kind's own type: a tag can be put on anything.
+
+    Raises:
+        AwsError: the tagging API did not answer.
+    """
+    request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [token]}]}
+    reply = await desk.call("list", "GetResources", request, service=TAGGING)
+    family = f":{(desk.kind.tag_resource_type or '').partition(':')[2]}/"
+    resources = reply.body.get("ResourceTagMappingList")
+    if not isinstance(resources, list):
+        return None
+    arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
+    return next((arn for arn in arns if isinstance(arn, str) and family in arn), None)
 
 
 def _attempt(job: Job) -> Attempt:

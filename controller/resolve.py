@@ -12,9 +12,9 @@ from typing import Any, Final
 import anyio
 
 from controller.desk import Desk, Rule
-from controller.dispatch import Dispatcher, Sent
+from controller.dispatch import Dispatcher, Sent, find_tagged
 from controller.errors import AwsError, NoAnswerError
-from controller.kinds.kind import MARKER_TAG, Kind
+from controller.kinds.kind import Kind
 from controller.model import Attempt, Job, Observation, Phase, Todo
 from controller.pages import PageError, pages
 from controller.transitions.creating import (
@@ -29,7 +29,6 @@ from controller.transitions.creating import (
 from controller.transitions.step import Step
 
 WINDOW_SLACK_S: Final = 3600.0
-TAGGING: Final = "resourcegroupstaggingapi"
 
 
 class Resolver:
@@ -131,14 +130,11 @@ class Resolver:
         """Ask the tagging API for the mark that every request of such a kind carries."""
         desk = self._desk
         attempt = _attempt(job)
-        request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [attempt.token]}]}
+        remote_id: str | None = None
         try:
-            reply = await desk.call("list", "GetResources", request, service=TAGGING)
+            remote_id = await find_tagged(desk, attempt.token)
         except AwsError as error:
             desk.log.warning("cannot search by tag", name=job.identity.name, error=error.message)
-            remote_id = None
-        else:
-            remote_id = _tagged(reply.body, desk.kind.tag_resource_type or "")
         await desk.apply([(job.id, partial(self._tagged_or_not, attempt=attempt, remote_id=remote_id))])
 
     def _tagged_or_not(self, job: Job, *, attempt: Attempt, remote_id: str | None) -> Step | None:
@@ -172,13 +168,3 @@ def _match(kind: Kind, observation: Observation, tokens: Mapping[str, Job], name
     if kind.members.token is not None:
         return tokens.get(observation.token or "")
     return names.get(observation.name or "")
-
-
-def _tagged(body: Mapping[str, Any], resource_type: str) -> str | None:
-    """The ARN that carries our mark, if it is of the kind's own type: a tag can be put on anything."""
-    family = f":{resource_type.partition(':')[2]}/"
-    resources = body.get("ResourceTagMappingList")
-    if not isinstance(resources, list):
-        return None
-    arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
-    return next((arn for arn in arns if isinstance(arn, str) and family in arn), None)

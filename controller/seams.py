@@ -29,7 +29,7 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return anyio.current_time()
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(0.0, seconds))

@@ -262,8 +262,8 @@ class Upkeep:
     async def _prune(self) -> bool:
         desk = self._desk
         before = desk.clock.now() - desk.settings.store.keep_terminal_s
-        while jobs := await desk.store.prunable(desk.lane, before, BATCH):
-            await desk.write(LaneWrite(desk.lane, pruned=jobs))
+        while await desk.prune(before):
+            pass
         return True
 
     async def _new_day(self) -> bool:

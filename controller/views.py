@@ -15,8 +15,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Seconds since the epoch as `2026-11-21T03:40:00.000Z`."""
     if seconds is None:
         return None
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def records_view(records: Records) -> dict[str, int]:

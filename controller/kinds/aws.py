@@ -217,7 +217,7 @@ class AwsClients:
         self._session = _new_session(scope)
         self._clients: dict[str, Any] = {}
         self._methods: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._places: dict[str, anyio.CapacityLimiter] = {}
+        self._places: dict[str, anyio.Semaphore] = {}
         self._making = anyio.Lock()
         self._offset: float | None = None
         self._last_date = ""
@@ -255,7 +255,7 @@ class AwsClients:
                 )
             except (sdk.ProfileNotFound, sdk.ConfigParseError, sdk.ConfigNotFound, ValueError) as error:
                 raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
-            self._places[service] = anyio.CapacityLimiter(self._settings.pool)
+            self._places[service] = anyio.Semaphore(self._settings.pool, fast_acquire=True)
             self._clients[service] = client
 
     def _load_model(self, service: str) -> None:

@@ -5,7 +5,7 @@ statements of our own, so that BEGIN, SAVEPOINT and COMMIT mean what they say on
 statement, and so sees one state of the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -28,6 +28,10 @@ IN_LIST_MAX: Final = 512
 _IN_LIST_SIZES: Final = (1, 8, 64, IN_LIST_MAX)
 
 
+ManyRows = tuple[str, Sequence[tuple[Any, ...]]]
+"""A compiled statement, and the rows of its parameters."""
+
+
 class Channel(Protocol):
     """The driver's own connection, below the library: for statements that are compiled already.
 
@@ -37,6 +41,9 @@ class Channel(Protocol):
 
     async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute a statement once for each row of parameters."""
+
+    async def many_of(self, work: Sequence[ManyRows]) -> None:
+        """The same for several statements in their order, handed over together."""
 
     async def change(self, text: str, row: tuple[Any, ...]) -> int:
         """Execute a statement; returns how many rows it changed."""
@@ -91,6 +98,11 @@ class Transaction:
         """Execute a compiled statement once for each row."""
         if rows:
             await self.channel.many(text, rows)
+
+    async def many_of(self, work: Iterable[ManyRows]) -> None:
+        """Execute compiled statements, each once for each of its rows."""
+        if wanted := [(text, rows) for text, rows in work if rows]:
+            await self.channel.many_of(wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ where that moves no row, nothing else is written. Rows are written in bulk, one 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import compress
 from operator import ne
@@ -19,7 +19,7 @@ from controller.events import render
 from controller.model import TERMINAL, Attempt, Desired, Job, Phase
 from controller.seams import Clock
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneWrite, RemoteIdTakenError
-from controller.store.database import Database, Transaction, in_lists
+from controller.store.database import Database, ManyRows, Transaction, in_lists
 from controller.store.faults import DRIVER_ERRORS, is_unique_violation
 from controller.store.rows import (
     ATTEMPT_COLUMNS,
@@ -37,6 +37,7 @@ from controller.store.rows import (
     stub_values,
 )
 from controller.store.schema import ATTEMPTS, DEAD_LETTERS, EVENTS, INBOX, JOBS, LABELS, LANES, ORPHANS, STUBS
+from controller.store.sql import Statements
 from controller.store.writer import Writer
 
 JOBS_OF_A_LANE: Final = 2**40
@@ -272,8 +273,8 @@ class _Prepared:
             the driver's own error: among others, a remote id belongs to another attempt.
         """
         await self._move(transaction)
-        await self._execute_jobs(transaction)
-        await self._execute_attempts(transaction)
+        texts = transaction.statements
+        await transaction.many_of((*self._of_jobs(texts), *self._of_attempts(texts), *self._of_rest(texts)))
         await self._execute_rest(transaction)
         return self._new
 
@@ -288,25 +289,25 @@ class _Prepared:
         if await transaction.channel.change(text, (*values, old.lane, old.epoch, old.seq)) != 1:
             raise FencedOutError(f"the lane {old.lane} has another owner")
 
-    async def _execute_jobs(self, transaction: Transaction) -> None:
-        texts = transaction.statements
+    def _of_jobs(self, texts: Statements) -> Iterator[ManyRows]:
         for columns, rows in self._updates.items():
-            await transaction.many(texts.update(JOBS, columns, ("id",)), rows)
-        await transaction.many(texts.delete(STUBS, ("lane", "name")), self._unstubbed)
-        await transaction.many(texts.insert(JOBS, JOB_COLUMNS), self._inserts)
-        await transaction.many(texts.delete(LABELS, ("job_id",)), self._unlabelled)
-        await transaction.many(texts.insert(LABELS, ("job_id", "key", "value")), self._labels)
+            yield texts.update(JOBS, columns, ("id",)), rows
+        yield texts.delete(STUBS, ("lane", "name")), self._unstubbed
+        yield texts.insert(JOBS, JOB_COLUMNS), self._inserts
+        yield texts.delete(LABELS, ("job_id",)), self._unlabelled
+        yield texts.insert(LABELS, ("job_id", "key", "value")), self._labels
 
-    async def _execute_attempts(self, transaction: Transaction) -> None:
-        texts = transaction.statements
+    def _of_attempts(self, texts: Statements) -> Iterator[ManyRows]:
         for columns, rows in self._attempt_updates.items():
-            await transaction.many(texts.update(ATTEMPTS, columns, ATTEMPT_KEY), rows)
-        await transaction.many(texts.insert(ATTEMPTS, _ALL_ATTEMPT_COLUMNS), self._attempts)
+            yield texts.update(ATTEMPTS, columns, ATTEMPT_KEY), rows
+        yield texts.insert(ATTEMPTS, _ALL_ATTEMPT_COLUMNS), self._attempts
+
+    def _of_rest(self, texts: Statements) -> Iterator[ManyRows]:
+        yield texts.insert(EVENTS, _EVENT_COLUMNS), self._events
+        yield texts.delete(INBOX, ("id",)), [(entry,) for entry in self._write.consumed]
 
     async def _execute_rest(self, transaction: Transaction) -> None:
-        texts, write = transaction.statements, self._write
-        await transaction.many(texts.insert(EVENTS, _EVENT_COLUMNS), self._events)
-        await transaction.many(texts.delete(INBOX, ("id",)), [(entry,) for entry in write.consumed])
+        write = self._write
         await insert_dead_letters(transaction, write.dead_letters)
         if write.pruned:
             await self._execute_pruned(transaction, write.pruned)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from controller.errors import StoreError, StoreUnavailableError
 from controller.seams import Clock
-from controller.store.database import READERS, Channel
+from controller.store.database import READERS, Channel, ManyRows
 from controller.store.target import Target
 
 LOCK_CLASS: Final = 0x46455252
@@ -49,6 +49,10 @@ class PostgresqlChannel:
 
     async def many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
         await self._connection.executemany(text, rows)
+
+    async def many_of(self, work: Sequence[ManyRows]) -> None:
+        for text, rows in work:
+            await self.many(text, rows)
 
     async def change(self, text: str, row: tuple[Any, ...]) -> int:
         tag: str = await self._connection.execute(text, *row)

@@ -232,9 +232,12 @@ def not_tagged(job: Job, context: Context, policy: CreatePolicy, backoff_s: floa
     """The tagging API does not show the present attempt; silence proves nothing."""
     current = job.current
     sent_at = (current.last_send_at or current.created_at) if current else context.now
-    if context.now < sent_at + policy.list_lag_s:
+    visible_at = sent_at + policy.list_lag_s
+    if job.wishes.on_uncertain is OnUncertain.RETRY:
+        visible_at += policy.signature_life_s  # a request still under way must not become a second job
+    if context.now < visible_at:
         tries = current.resolve_tries + 1 if current else 0
-        due_at = min(context.now + backoff_s, sent_at + policy.list_lag_s)
+        due_at = min(context.now + backoff_s, visible_at)
         return Step(job).attempt(resolve_tries=tries).change(todo=Todo.RESOLVE, due_at=due_at)
     return _uncertain(Step(job), "the reply to the create was lost, and no tag shows whether it was made", context)
 
