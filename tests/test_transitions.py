@@ -428,7 +428,9 @@ def test_silence_of_the_tags_proves_nothing() -> None:
     late = not_tagged(job, context(BLUEPRINT, NOW + 181), POLICY, 5)
     assert types(late) == ["uncertain"]
     willing = found_at_start(creating(BLUEPRINT, onUncertain="retry"), NOW).job
-    retried = not_tagged(willing, context(BLUEPRINT, NOW + 181), POLICY, 5)
+    still_valid = not_tagged(willing, context(BLUEPRINT, NOW + 181), POLICY, 5)
+    assert still_valid.job.phase is Phase.CREATING
+    retried = not_tagged(willing, context(BLUEPRINT, NOW + 481), POLICY, 5)
     assert types(retried) == ["uncertain", "retrying"]
     assert intend(retried.job, "job", 63, NOW).job.attempt == 2
 

@@ -12,7 +12,7 @@ from typing import Any
 from controller.simulator import Fault
 from tests.documents import BATCH, BLUEPRINT, KINDS, PROMPT, RECOMMENDATION
 from tests.reliability.forks import Answer, run_forked
-from tests.reliability.oracles import committed_events, judge
+from tests.reliability.oracles import Final, committed_events, judge
 from tests.reliability.scenario import tagged
 from tests.reliability.steps import Mode, Perturbation
 from tests.reliability.user import User
@@ -30,7 +30,6 @@ LISTS = {
     RECOMMENDATION: "ListBatchInferenceJobs",
 }
 SHORT = {BATCH: "batch", PROMPT: "prompt", BLUEPRINT: "blueprint", RECOMMENDATION: "personalize"}
-Final = Mapping[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class Case:
     events: Mapping[str, Sequence[str]] = field(default_factory=dict)
     quotas: Mapping[str, int] = field(default_factory=dict)
     documents_then: Sequence[Mapping[str, Any]] | None = None
+    ends: Sequence[str] = ()
+    """Beginnings of how the lives end, where that matters."""
     calls_max: Mapping[str, int] = field(default_factory=dict)
     """By operation: the most calls that the case may cost."""
 
@@ -97,6 +98,8 @@ def perform_case(case: Case, folder: Path) -> Answer:
     problems += _told(world, case)
     if case.plan is not None and not world.steps.happened:
         problems.append(f"{case.plan} did not happen")
+    if case.ends and not all(code.startswith(end) for code, end in zip(world.codes, case.ends, strict=True)):
+        problems.append(f"the lives ended {world.codes}")
     return {"problems": problems, "codes": world.codes, "log": world.log, "calls": _calls(world)}
 
 

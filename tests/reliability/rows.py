@@ -13,6 +13,8 @@ import pytest
 HERE = "tests/reliability/"
 STAGE = f"{HERE}test_stage_rows.py::"
 PROCESS = f"{HERE}test_process_rows.py::"
+CRASHES = f"{HERE}test_crash_rows.py::"
+UNKNOWN = f"{HERE}test_unknown_outcomes.py::"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,33 @@ class Row:
 
 
 ROWS: tuple[Row, ...] = (
+    Row(
+        "crash matrix",
+        "every step of a run over all kinds: crashes, lost, late and repeated answers, delays",
+        (f"{HERE}test_matrix.py::",),
+    ),
+    Row("P1 crash before the intent", "at the last commit before the create", (f"{CRASHES}test_crash[P1",)),
+    Row("P2 crash after the intent", "when the create is about to be sent", (f"{CRASHES}test_crash[P2",)),
+    Row("P3 crash after the create, unrecorded", "when its answer has come", (f"{CRASHES}test_crash[P3",)),
+    Row(
+        "P4 crash before the acknowledgement", "after the record; before the queue hears", (f"{CRASHES}test_crash[P4",)
+    ),
+    Row("P5 crash before the event is sent", "at the first send after the create", (f"{CRASHES}test_crash[P5",)),
+    Row("P6 reply lost after success", "reset, close, truncated, 500, 502, 504", (f"{CRASHES}test_p6",)),
+    Row("P7 reply lost, then 503", "every call refused for 600 s", (f"{CRASHES}test_p7",)),
+    Row("P8 token forgotten by AWS", "creates refused until the token is gone", (f"{CRASHES}test_p8",)),
+    Row(
+        "P9 same token, changed parameters", "a lost store and another document; three answers", (f"{CRASHES}test_p9",)
+    ),
+    Row("P10 a create is invisible", "for 0..120 s, answered and lost", (f"{CRASHES}test_p10",)),
+    Row("P11 a stale list", "30 s old, for 60 s", (f"{CRASHES}test_p11",)),
+    Row("P12 an older view on a later page", "from the second page on", (f"{CRASHES}test_p12",)),
+    Row("P13 pages shift", "a job seen twice, a job missed", (f"{CRASHES}test_p13",)),
+    Row("P14 a page token expires", "three in five", (f"{CRASHES}test_p14",)),
+    Row("P15 pages that make no sense", "empty with a token, repeated token", (f"{CRASHES}test_p15",)),
+    Row("P16 unknown statuses and fields", "unknown, missing, new; of lists and gets", (f"{CRASHES}test_p16",)),
+    Row("unknown outcomes", "every kind, six ways to lose an answer, both answers of AWS", (UNKNOWN,)),
+    Row("mutants", "planted bugs; green without, red with", (f"{HERE}test_mutants.py::",)),
     Row("P17 throttling", "all creates throttled for 600 s, then half the rate allowed", (f"{STAGE}test_p17",)),
     Row("P18 quota full", "40 jobs, 3 slots at AWS, 30 in the settings", (f"{STAGE}test_p18",)),
     Row("P19 quota lowered, foreign jobs", "6 of 10 slots taken by others; 10 lowered to 4", (f"{STAGE}test_p19",)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 CALM_S = 14.0
 """How long nothing may happen once all is settled."""
-HEARD_S = 5.0
+HEARD_S = 9.0
 """How long what the user did last may take to show."""
 THINK_S = 5.0
 """How long a person waits before saying what became of an uncertain create."""

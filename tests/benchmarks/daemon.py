@@ -1,0 +1,102 @@
+"""A daemon in this process for the benchmarks: on a SQLite file with FULL synchronisation, with an accepted backlog.
+
+Nothing of the product is switched off but HTTP and the sinks; rate limits and job slots are out of the way. Figures are
+of this process alone.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import anyio
+
+from controller.cli.logging import Masker, configure_logging
+from controller.cli.terminal import Terminal
+from controller.control import Control
+from controller.daemon import RunOptions, Seams, run_daemon
+from controller.documents import Policy, read_document
+from controller.kinds import KINDS
+from controller.model import Document, lane_name
+from controller.seams import SystemClock, no_failpoint
+from controller.settings import load_settings
+from controller.store import JobChange, LaneStore, LaneWrite
+from controller.store.opening import open_store
+from controller.transitions.step import Context
+from controller.transitions.wanting import apply_document
+from tests.documents import BATCH, document
+
+LANE = lane_name("default", BATCH)
+BATCHES = 500
+OUT_OF_THE_WAY = {"rate": 10_000, "burst": 10_000}
+
+Failpoint = Callable[[str], Awaitable[None]]
+Story = Callable[[Control, LaneStore], Awaitable[None]]
+"""What happens while the daemon runs; its end is the daemon's."""
+
+
+def environment(folder: Path, url: str) -> Mapping[str, str]:
+    return {
+        "FERRYMAN_STORE__URL": f"sqlite:///{folder}/ferryman.db",
+        "FERRYMAN_SCOPES": json.dumps({"default": {"region": "us-east-1", "endpoint_url": url}}),
+        "FERRYMAN_EVENTS__SINKS": "[]",
+        "FERRYMAN_HTTP__ENABLED": "false",
+        "FERRYMAN_LIMITS": json.dumps({BATCH: {"create": OUT_OF_THE_WAY, "list": OUT_OF_THE_WAY, "jobs": 10_000_000}}),
+        "FERRYMAN_LOG__LEVEL": "warning",
+    }
+
+
+async def accept(store_url: str, jobs: int, *, paused: bool = False) -> None:
+    """The backlog, as intake and the inbox leave it."""
+    async with open_store(store_url, clock=SystemClock(), failpoint=no_failpoint, lock_wait_s=1) as store:
+        record = await store.take_lane(LANE)
+        context = Context(KINDS[BATCH], time.time(), (await store.facts())["instance"])
+        policy = Policy(scopes={"default": frozenset()})
+        for begin in range(0, jobs, BATCHES):
+            changes = []
+            for number in range(begin, min(begin + BATCHES, jobs)):
+                read = read_document(document(BATCH, f"job-{number}", number), KINDS, policy)
+                assert isinstance(read, Document)
+                step = apply_document(None, read, context).step
+                assert step is not None
+                changes.append(JobChange(None, step.change(turn=number).job))
+            record = await store.commit(record, LaneWrite(LANE, changes=changes))
+        if paused:
+            await store.commit(record, LaneWrite(LANE, paused=True, pause_reason="the clock does not run yet"))
+
+
+async def run(
+    url: str,
+    jobs: int,
+    story: Story,
+    failpoint: Failpoint = no_failpoint,
+    *,
+    paused: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> None:
+    """Run a daemon with a backlog of `jobs` until the story ends."""
+    with tempfile.TemporaryDirectory(prefix="ferryman-benchmark-", dir=os.environ.get("BENCHMARK_DIR")) as folder:
+        os.environ.update({**environment(Path(folder), url), **(settings or {})})
+        loaded = load_settings(None)
+        configure_logging(loaded.log, Masker(), Terminal(), live=False)
+        await accept(loaded.store.url, jobs, paused=paused)
+
+        async def watch(control: Control) -> None:
+            await story(control, control._store)
+            control.shutdown()
+
+        await run_daemon(loaded, RunOptions(), watch=watch, seams=Seams(failpoint=failpoint, signals=False))
+
+
+async def until(fact: Callable[[], Awaitable[bool]], every_s: float = 0.05) -> None:
+    with anyio.fail_after(600):
+        while not await fact():
+            await anyio.sleep(every_s)
+
+
+def resident_mib() -> float:
+    """Memory of this process that is in RAM now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,0 +1,109 @@
+"""The page path: passes over many running jobs among a long history, and what those jobs cost in memory.
+
+The lane begins paused and idle; then its backlog is created, seen running, and read again and again. The endpoint must
+list what was created, and the history.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import anyio
+
+from controller.control import Control
+from controller.kinds.aws import AwsClients, Reply
+from controller.model import Phase
+from controller.reconcile import Reconciler
+from controller.store import LaneStore
+from tests.benchmarks.daemon import LANE, resident_mib, run, until
+
+STEADY_PASSES = 5
+TICK_S = 0.002
+
+
+class Passes:
+    """Each pass over List: its wall and processor time, its calls, and the loop's longest stall meanwhile."""
+
+    def __init__(self) -> None:
+        self.done: list[dict[str, Any]] = []
+        self.calls: Counter[str] = Counter()
+        self.stall_s = 0.0
+        one_pass, call = Reconciler._one_pass, AwsClients.call
+        passes = self
+
+        async def counted_call(clients: AwsClients, service: str, operation: str, parameters: Any) -> Reply:
+            passes.calls[operation] += 1
+            return await call(clients, service, operation, parameters)
+
+        async def measured(reconciler: Reconciler) -> None:
+            if not reconciler._desk.lane.endswith(LANE.partition("/")[2]):
+                return await one_pass(reconciler)
+            passes.calls.clear()
+            passes.stall_s = 0.0
+            began, cpu = time.perf_counter(), time.process_time()
+            await one_pass(reconciler)
+            passes.done.append(
+                {
+                    "wall_s": time.perf_counter() - began,
+                    "cpu_s": time.process_time() - cpu,
+                    "lists": passes.calls["ListModelInvocationJobs"],
+                    "gets": passes.calls["GetModelInvocationJob"],
+                    "stall_ms": 1000 * passes.stall_s,
+                }
+            )
+            return None
+
+        Reconciler._one_pass = measured  # type: ignore[method-assign,assignment]
+        AwsClients.call = counted_call  # type: ignore[method-assign,assignment]
+
+    async def watch_the_loop(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await anyio.sleep(TICK_S)
+            self.stall_s = max(self.stall_s, time.perf_counter() - before - TICK_S)
+
+
+async def main(url: str, jobs: int) -> None:
+    passes, figures = Passes(), dict[str, Any]()
+
+    async def story(control: Control, store: LaneStore) -> None:
+        async def all_running() -> bool:
+            running = (await store.phase_counts(LANE)).get(Phase.RUNNING, 0) >= jobs
+            return running and await seen_working(store)
+
+        async def seen_working(store: LaneStore) -> bool:
+            after = 0
+            while mirrors := await store.running(LANE, after, 1000):
+                if any(mirror.remote_status != "InProgress" for mirror in mirrors):
+                    return False
+                after = mirrors[-1].job_id
+            return True
+
+        async def enough() -> bool:
+            return len(passes.done) >= before + 1 + STEADY_PASSES
+
+        await anyio.sleep(1)
+        idle_mib = resident_mib()
+        await control.resume(LANE)
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(passes.watch_the_loop)
+            await until(all_running, every_s=1)
+            before = len(passes.done)
+            await until(enough, every_s=0.5)
+            watching.cancel_scope.cancel()
+        figures.update(
+            jobs=jobs,
+            grown_mib=resident_mib() - idle_mib,
+            heaviest=max(passes.done, key=lambda one: one["cpu_s"]),
+            steady=passes.done[before + 1 :],
+        )
+
+    often = {"FERRYMAN_RECONCILE__INTERVAL": "2", "FERRYMAN_RECONCILE__INTERVAL_MIN": "2"}
+    await run(url, jobs, story, paused=True, settings=often)
+    print(json.dumps(figures))  # noqa: T201 - the figures
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), backend_options={"use_uvloop": True})
