@@ -7,7 +7,7 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from controller.errors import StoreError
 from controller.seams import Clock
 from controller.store.database import READERS, Channel, ManyRows
+from controller.store.sqlite_reading import ReadingConnection, connect
 from controller.store.target import Target
 
 APPLICATION_ID: Final = 0x46455252
@@ -36,6 +37,7 @@ _LAST_BUSY_TIMEOUT_MS: Final = 500
 _JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 _CHECKPOINT_PAGES: Final = 4000
 """16 MiB: a page that many commits change is copied into the database once for all of them."""
+_STATEMENTS_KEPT: Final = 256
 _LOCK_POLL_S: Final = 0.1
 
 
@@ -101,7 +103,7 @@ class SqliteBackend:
         await anyio.to_thread.run_sync(_check_header, self._path)
 
     def readers(self) -> AsyncEngine:
-        engine = self._engine(READERS)
+        engine = self._engine(READERS, async_creator=self._connect_reader)
         event.listen(engine.sync_engine, "connect", _prepare_reader)
         return engine
 
@@ -110,16 +112,21 @@ class SqliteBackend:
         event.listen(engine.sync_engine, "connect", _prepare_writer)
         return engine
 
-    def _engine(self, connections: int) -> AsyncEngine:
+    def _connect_reader(self) -> Awaitable[ReadingConnection]:
+        return connect(self._path, _BUSY_TIMEOUT_MS / 1000, _STATEMENTS_KEPT)
+
+    def _engine(self, connections: int, **options: Any) -> AsyncEngine:
         return create_async_engine(
             self._target.url,
             isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=_BUSY_TIMEOUT_MS / 1000,
             pool_reset_on_return=None,
             hide_parameters=True,
-            connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
+            connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "cached_statements": _STATEMENTS_KEPT},
+            **options,
         )
 
     async def channel(self, connection: AsyncConnection) -> Channel:
