@@ -12,19 +12,19 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as sdk
 from botocore import xform_name
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.parsers import ResponseParserError
 
 from controller.errors import (
@@ -41,8 +41,14 @@ from controller.errors import (
     SettingsError,
     ThrottledError,
 )
+from controller.kinds.aws_clock import AwsClock
+from controller.kinds.connections import NotConnectedError
+from controller.kinds.prepared import PreparedOperation, Sample, can_be_prepared, prepare
+from controller.kinds.signature import Credentials
+from controller.kinds.transport import OneRequestSession, kept, sampling
 from controller.seams import Clock, Failpoint
 from controller.settings import AwsSettings, Scope
+from controller.untrusted import fit_message, fit_text
 
 MESSAGE_LENGTH_MAX: Final = 500
 _SLOW_DOWN: Final = frozenset(
@@ -118,7 +124,7 @@ def classify(error: sdk.ClientError, operation: str) -> AwsError:
     """The meaning of an error answer, by its code, its HTTP status, and the operation where that decides."""
     described = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = str(described.get("Code", ""))
+    code = fit_text(described.get("Code")) or ""
     message = _one_line(str(described.get("Message") or code))
     if (
         not code
@@ -156,24 +162,7 @@ def _meaning(code: str, status: int, message: str, operation: str) -> type[AwsEr
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:MESSAGE_LENGTH_MAX]
-
-
-class _OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
-    """aiobotocore's own transport, which would follow redirects and so send a create twice; here it does not."""
-
-    async def _get_session(self, proxy_url: str | None) -> "_NoRedirects":
-        return _NoRedirects(await super()._get_session(proxy_url))
-
-
-class _NoRedirects:
-    __slots__ = ("_session",)
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-
-    async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
-        return await self._session.request(method, arguments.pop("url"), allow_redirects=False, **arguments)
+    return (fit_message(text) or "")[:MESSAGE_LENGTH_MAX]
 
 
 def parse_timestamp(value: object) -> datetime | None:
@@ -205,9 +194,11 @@ class AwsClients:
         clock: Clock,
         failpoint: Failpoint,
         stack: AsyncExitStack,
-        transport: type[Any] = _OneRequestSession,
+        transport: type[Any] = OneRequestSession,
     ) -> None:
         self.name = name
+        self.account = ""
+        """The account that calls are made in; empty until it is known."""
         self._scope = scope
         self._settings = settings
         self._clock = clock
@@ -216,15 +207,16 @@ class AwsClients:
         self._transport = transport
         self._session = _new_session(scope)
         self._clients: dict[str, Any] = {}
+        self._transports: dict[str, Any] = {}
         self._methods: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._prepared: dict[tuple[str, str], PreparedOperation | None] = {}
         self._places: dict[str, anyio.Semaphore] = {}
         self._making = anyio.Lock()
-        self._offset: float | None = None
-        self._last_date = ""
+        self._aws_clock = AwsClock()
 
     def aws_now(self) -> float | None:
         """Seconds since the epoch by AWS's Date header; None before the first answer. Does not jump with the host."""
-        return None if self._offset is None else self._clock.monotonic() + self._offset
+        return self._aws_clock.now(self._clock.monotonic())
 
     @property
     def region(self) -> str | None:
@@ -250,8 +242,9 @@ class AwsClients:
                 raise SettingsError(f"scope {self.name!r} has no Region: set AWS_REGION, or scopes.{self.name}.region")
             try:
                 await anyio.to_thread.run_sync(self._load_model, service)
+                transport = kept(self._transport, partial(self._transports.__setitem__, service))
                 client = await self._stack.enter_async_context(
-                    self._session.create_client(service, **self._client_arguments(service))
+                    self._session.create_client(service, **self._client_arguments(transport))
                 )
             except (sdk.ProfileNotFound, sdk.ConfigParseError, sdk.ConfigNotFound, ValueError) as error:
                 raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
@@ -263,8 +256,7 @@ class AwsClients:
         loader.load_service_model(service, "service-2")
         loader.load_service_model(service, "endpoint-rule-set-1")
 
-    def _client_arguments(self, service: str) -> dict[str, Any]:
-        del service
+    def _client_arguments(self, transport: type[Any]) -> dict[str, Any]:
         return {
             "endpoint_url": self._scope.endpoint_url or None,
             "config": AioConfig(
@@ -275,7 +267,7 @@ class AwsClients:
                 retries={"total_max_attempts": 1},
                 # A document was validated whole at intake, by the same model.
                 parameter_validation=False,
-                http_session_cls=self._transport,
+                http_session_cls=transport,
                 user_agent_extra="ferryman",
             ),
         }
@@ -302,7 +294,7 @@ class AwsClients:
 
     async def _send(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Reply:
         try:
-            answer = await self._method(service, operation)(**parameters)
+            answer: Any = await self._answer(service, operation, parameters)
         except sdk.ClientError as error:
             self._hear_date(error.response)
             raise classify(error, operation) from error
@@ -310,14 +302,49 @@ class AwsClients:
             raise _not_answered(error) from error
         except aiohttp.ClientError as error:
             raise NoAnswerError(_one_line(f"{type(error).__name__}: {error}"), definite=False) from error
-        except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             # The SDK's parser trusts the types in an answer; one that it stumbles over may still have had its effect.
             raise NoAnswerError(f"the answer makes no sense ({type(error).__name__})", definite=False) from error
+        if not isinstance(answer, Mapping):  # a body that is `null`
+            raise NoAnswerError("the answer holds nothing", definite=False)
         self._hear_date(answer)
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise NoAnswerError(f"HTTP {status}", definite=False)
         return Reply(answer)
+
+    async def _answer(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = (service, operation)
+        if key not in self._prepared:
+            await self._prepare(service, operation, parameters)
+        prepared = self._prepared[key]
+        credentials = None if prepared is None else await self._credentials()
+        if prepared is None or credentials is None or not prepared.takes(parameters):
+            return cast("Mapping[str, Any]", await self._method(service, operation)(**parameters))
+        request = prepared.request(parameters, credentials, self._clock.now())
+        return await prepared.send(request, self._transports[service])
+
+    async def _credentials(self) -> Credentials | None:
+        """The credentials of this moment, renewed where they are about to expire."""
+        source = await self._session.get_credentials()
+        return None if source is None else cast("Credentials", await source.get_frozen_credentials())
+
+    async def _prepare(self, service: str, operation: str, parameters: Mapping[str, Any]) -> None:
+        """Let the SDK build a request that is not sent, and try to repeat it."""
+        async with self._making:
+            if (service, operation) in self._prepared:
+                return
+            model = self._clients[service].meta.service_model.operation_model(operation)
+            prepared = None
+            if can_be_prepared(model):
+                samples: list[AWSPreparedRequest] = []
+                arguments = self._client_arguments(sampling(samples))
+                async with self._session.create_client(service, **arguments) as client:
+                    await getattr(client, xform_name(operation))(**parameters)
+                credentials = await self._credentials()
+                if credentials is not None:
+                    prepared = prepare(model, Sample.of(samples[0]), parameters, credentials, parse_timestamp)
+            self._prepared[service, operation] = prepared
 
     def _method(self, service: str, operation: str) -> Callable[..., Any]:
         method = self._methods.get((service, operation))
@@ -327,14 +354,8 @@ class AwsClients:
         return method
 
     def _hear_date(self, answer: Mapping[str, Any]) -> None:
-        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-        if not date or date == self._last_date:
-            return
-        self._last_date = date
-        try:
-            self._offset = parsedate_to_datetime(date).timestamp() - self._clock.monotonic()
-        except (ValueError, TypeError, OverflowError):
-            return
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        self._aws_clock.hear(date, self._clock.monotonic())
 
 
 def _not_answered(error: sdk.BotoCoreError) -> AwsError:
@@ -346,7 +367,7 @@ def _not_answered(error: sdk.BotoCoreError) -> AwsError:
         return RefusedError(message)
     cause = getattr(error, "kwargs", {}).get("error")
     connecting = isinstance(error, sdk.ConnectTimeoutError | sdk.ProxyConnectionError) or isinstance(
-        cause, aiohttp.ClientConnectorError
+        cause, NotConnectedError | aiohttp.ClientConnectorError
     )
     return NoAnswerError(message, definite=connecting)
 
@@ -386,7 +407,7 @@ async def open_clients(
     *,
     clock: Clock,
     failpoint: Failpoint,
-    transport: type[Any] = _OneRequestSession,
+    transport: type[Any] = OneRequestSession,
 ) -> AsyncIterator[AwsClients]:
     """The clients of a scope, closed at the end within a few seconds even when cancelled.
 

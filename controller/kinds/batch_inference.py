@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from controller.kinds.kind import Kind, Listing, Members, member_at
+from controller.kinds.permissions import EVERY_MODEL, Permissions
 from controller.model import Parameters, Standing
 
 CUSTOM_MODEL: Final = "custom-model"
@@ -81,12 +82,20 @@ KIND: Final = Kind(
     active_statuses=("Submitted", "Validating", "Scheduled", "InProgress", "Stopping"),
     quota_keys=_quota_keys,
     output=_output,
+    permissions=Permissions(
+        prefix="bedrock",
+        job="arn:{partition}:bedrock:{region}:{account}:model-invocation-job/*",
+        nowhere="000000000000",
+        create_on=(*EVERY_MODEL, "arn:{partition}:bedrock:{region}:{account}:custom-model/*"),
+        passes_role_to="bedrock.amazonaws.com",
+    ),
     listing=Listing(
         operation="ListModelInvocationJobs",
         items="invocationJobSummaries",
         page_size_max=1000,
         status_filter="statusEquals",
         submitted_after="submitTimeAfter",
+        submitted_before="submitTimeBefore",
         newest_first={"sortBy": "CreationTime", "sortOrder": "Descending"},
         oldest_first={"sortBy": "CreationTime", "sortOrder": "Ascending"},
     ),

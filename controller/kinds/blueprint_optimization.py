@@ -8,6 +8,7 @@ may run at a time is not known: they go one after the other.
 from typing import Final
 
 from controller.kinds.kind import ALL_JOBS, Kind, Members, member_at
+from controller.kinds.permissions import BUCKETS_AS_CALLER, Permissions
 from controller.model import Parameters, Standing
 
 BLUEPRINT_PREFIX: Final = "blueprint:"
@@ -40,6 +41,17 @@ KIND: Final = Kind(
     active_statuses=("Created", "InProgress"),
     quota_keys=_quota_keys,
     output=_output,
+    permissions=Permissions(
+        prefix="bedrock",
+        job="arn:{partition}:bedrock:{region}:{account}:blueprint-optimization-invocation/*",
+        nowhere="00000000-0000-0000-0000-000000000000",
+        create_on=(
+            "arn:{partition}:bedrock:{region}:{account}:blueprint/*",
+            # A profile's ARN may name an account of AWS, and another Region.
+            "arn:{partition}:bedrock:*:*:data-automation-profile/*",
+        ),
+        as_caller=BUCKETS_AS_CALLER,
+    ),
     marks_with_tag=True,
     tag_resource_type="bedrock:blueprint-optimization-invocation",
     fixed_slots={BLUEPRINT_PREFIX: 1},

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from controller.kinds.permissions import Permissions
 from controller.model import FINISHED, Observation, Parameters, Records, Standing
+from controller.untrusted import COUNT_MAX, fit_identifier, fit_message, fit_text
 
 ALL_JOBS = "*"
 """The quota key of a kind whose jobs share one quota in a lane."""
@@ -44,6 +46,8 @@ class Listing:
     """Request member that takes ONE status."""
     submitted_after: str | None = None
     """Request member that takes the beginning of a window of submit times."""
+    submitted_before: str | None = None
+    """Request member that takes the end of one."""
     newest_first: Parameters = field(default_factory=dict)
     oldest_first: Parameters = field(default_factory=dict)
 
@@ -67,6 +71,7 @@ class Kind:
     """Of a spec, and of a List summary where it has the members: the queue's key first."""
     output: Callable[[Parameters, str | None], tuple[str | None, str | None]]
     """Of a spec and a remote id: where the output is, and its manifest."""
+    permissions: Permissions
     detail: str | None = None
     """Member of the Get's answer that wraps the job."""
     listing: Listing | None = None
@@ -132,11 +137,20 @@ class Kind:
     def standing(self, status: str) -> Standing:
         return self.statuses.get(status, Standing.UNKNOWN)
 
+    def can_be(self, remote_id: str, *, region: str, account: str) -> bool:
+        """Whether an id can be that of a job of this kind, in a Region and account as far as these are known."""
+        _, _, service, _, _, resource = self.permissions.job.split(":", 5)
+        parts = remote_id.split(":", 5)
+        if len(parts) <= resource.count(":") + 5 or parts[0] != "arn" or parts[2] != service:
+            return False
+        placed = (not region or parts[3] == region) and (not account or parts[4] == account)
+        return placed and parts[5].startswith(resource.removesuffix("*"))
+
     def observe_summary(self, summary: object) -> Observation | None:
         """Read one item of a List page; None where it has no id."""
         if not isinstance(summary, Mapping):
             return None
-        remote_id = _text(summary, self.members.id)
+        remote_id = fit_identifier(_member(summary, self.members.id))
         return self._observation(summary, remote_id, detailed=False) if remote_id else None
 
     def observe_detail(self, answer: Mapping[str, Any], remote_id: str) -> Observation | None:
@@ -144,24 +158,24 @@ class Kind:
         body = answer.get(self.detail) if self.detail else answer
         if not isinstance(body, Mapping):
             return None
-        if self.members.id is not None and _text(body, self.members.id) not in {None, remote_id}:
+        if self.members.id is not None and _member(body, self.members.id) not in (None, remote_id):
             return None
         observation = self._observation(body, remote_id, detailed=True)
         return observation if observation.status else None
 
     def _observation(self, body: Mapping[str, Any], remote_id: str, *, detailed: bool) -> Observation:
         members = self.members
-        status = _text(body, members.status) or ""
+        status = fit_text(_member(body, members.status)) or ""
         return Observation(
             remote_id=remote_id,
             status=status,
             standing=self.standing(status),
-            name=_text(body, members.name),
-            token=_text(body, members.token),
-            message=_text(body, members.message),
+            name=fit_text(_member(body, members.name)),
+            token=fit_text(_member(body, members.token)),
+            message=fit_message(_member(body, members.message)),
             records=_records(body, members),
             submitted_at=_seconds(body, members.submitted),
-            quota_keys=self.quota_keys(body),
+            quota_keys=tuple(fit_text(key) or ALL_JOBS for key in self.quota_keys(body)),
             detailed=detailed,
         )
 
@@ -184,9 +198,8 @@ class Kind:
         return not observation.detailed and observation.standing in self.detail_wanted & FINISHED
 
 
-def _text(body: Mapping[str, Any], member: str | None) -> str | None:
-    value = body.get(member) if member else None
-    return value if isinstance(value, str) else None
+def _member(body: Mapping[str, Any], member: str | None) -> object:
+    return body.get(member) if member else None
 
 
 def _seconds(body: Mapping[str, Any], member: str | None) -> float | None:
@@ -205,7 +218,7 @@ def _covers(shown: object, wanted: object) -> bool:
 
 def _count(body: Mapping[str, Any], member: str | None) -> int:
     value = body.get(member) if member else None
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, COUNT_MAX) if isinstance(value, int) and value > 0 else 0
 
 
 def _records(body: Mapping[str, Any], members: Members) -> Records | None:

@@ -7,6 +7,7 @@ in progress per Region. Statuses are documented in two spellings, and code must 
 from typing import Final
 
 from controller.kinds.kind import ALL_JOBS, Kind, Listing, Members, member_at
+from controller.kinds.permissions import Permissions
 from controller.model import Parameters, Standing
 
 
@@ -50,6 +51,13 @@ KIND: Final = Kind(
     active_statuses=("PENDING", "CREATE PENDING", "IN PROGRESS", "CREATE IN_PROGRESS"),
     quota_keys=_quota_keys,
     output=_output,
+    permissions=Permissions(
+        prefix="personalize",
+        job="arn:{partition}:personalize:{region}:{account}:batch-inference-job/*",
+        nowhere="ferryman-doctor-nothing",
+        create_on=("arn:{partition}:personalize:{region}:{account}:solution/*",),
+        passes_role_to="personalize.amazonaws.com",
+    ),
     listing=Listing(operation="ListBatchInferenceJobs", items="batchInferenceJobs", page_size_max=100),
     default_slots={ALL_JOBS: 5},
 )

@@ -7,6 +7,7 @@ a call, each item with an error of its own; 20 jobs per account and Region.
 from typing import Final
 
 from controller.kinds.kind import ALL_JOBS, Kind, Listing, Members, member_at
+from controller.kinds.permissions import BUCKETS_AS_CALLER, EVERY_MODEL, AsCaller, Permissions
 from controller.model import Parameters, Standing
 
 
@@ -48,6 +49,15 @@ KIND: Final = Kind(
     active_statuses=("InProgress", "Stopping"),
     quota_keys=_quota_keys,
     output=_output,
+    permissions=Permissions(
+        prefix="bedrock",
+        job="arn:{partition}:bedrock:{region}:{account}:advanced-prompt-optimization-job/*",
+        nowhere="000000000000",
+        as_caller=(
+            AsCaller("Models", ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"), EVERY_MODEL),
+            *BUCKETS_AS_CALLER,
+        ),
+    ),
     listing=Listing(
         operation="ListAdvancedPromptOptimizationJobs",
         items="jobSummaries",
