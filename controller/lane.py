@@ -12,7 +12,9 @@ from anyio.abc import TaskStatus
 from controller.desk import Desk
 from controller.dispatch import Dispatcher
 from controller.model import Todo
+from controller.notified import Notified
 from controller.orders import Orders
+from controller.plans import Counted
 from controller.reconcile import Reconciler
 from controller.resolve import Resolver
 from controller.upkeep import AT_ONCE, Upkeep, work
@@ -23,6 +25,8 @@ class Lane:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self._counted = Counted()
+        self.notified = Notified(desk, self._counted)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Own the lane until it is drained; says "ready" once its earlier life is taken up.
@@ -39,7 +43,9 @@ class Lane:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Orders(desk).run)
             tasks.start_soon(dispatcher.run)
-            tasks.start_soon(Reconciler(desk).run)
+            tasks.start_soon(Reconciler(desk, self._counted).run)
+            if desk.kind.can_list and desk.settings.reconcile.notifications:
+                tasks.start_soon(self.notified.run)
             tasks.start_soon(partial(work, desk, Todo.RESOLVE, Resolver(desk, dispatcher).handle))
             tasks.start_soon(partial(work, desk, Todo.DELAY, upkeep.release, at_once=500))
             tasks.start_soon(partial(work, desk, Todo.GET, upkeep.read))

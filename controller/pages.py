@@ -4,7 +4,8 @@ Invariant: when the iteration ends without an error, every page was read, each p
 off. A window ends early only where the pages are newest first and one lies wholly before it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,17 +17,34 @@ PAGES_MAX: Final = 100_000
 Page = Sequence[tuple[Observation, Mapping[str, Any]]]
 
 
+@dataclass(slots=True)
+class Reading:
+    """How far a scan is."""
+
+    more: bool = True
+    """Whether another page follows the one that came last."""
+
+
 class PageError(Exception):
     """The pages make no sense: a repeated token, or an answer without items. The scan is worth nothing."""
 
 
-async def pages(desk: Desk, *, after: float | None = None, status: str | None = None) -> AsyncIterator[Page]:
+async def pages(
+    desk: Desk,
+    *,
+    after: float | None = None,
+    before: float | None = None,
+    status: str | None = None,
+    reading: Reading | None = None,
+) -> AsyncGenerator[Page]:
     """List the lane's remote jobs, whoever's they are.
 
     Args:
         desk: the lane.
         after: seconds since the epoch, AWS's clock; only jobs submitted later need be shown.
+        before: the same for the end of the window; where List has no such filter, later jobs are shown too.
         status: only jobs of this status; for kinds that can filter so.
+        reading: is told of each page whether it is the last.
 
     Raises:
         AwsError: a page could not be read.
@@ -40,6 +58,8 @@ async def pages(desk: Desk, *, after: float | None = None, status: str | None = 
         request[listing.status_filter] = status
     if after is not None and listing.submitted_after is not None:
         request[listing.submitted_after] = datetime.fromtimestamp(after, UTC)
+    if before is not None and listing.submitted_before is not None:
+        request[listing.submitted_before] = datetime.fromtimestamp(before, UTC)
     tokens: set[str] = set()
     for _ in range(PAGES_MAX):
         reply = await desk.call("list", listing.operation, request)
@@ -47,12 +67,15 @@ async def pages(desk: Desk, *, after: float | None = None, status: str | None = 
         if not isinstance(items, list):
             raise PageError(f"{listing.operation} answered without {listing.items}")
         page = [(observation, item) for item in items if (observation := desk.kind.observe_summary(item)) is not None]
-        yield page
         token = reply.body.get("nextToken")
-        if not token or (after is not None and listing.newest_first and _wholly_before(page, after)):
+        last = not token or (after is not None and bool(listing.newest_first) and _wholly_before(page, after))
+        if reading is not None:
+            reading.more = not last
+        yield page
+        if last:
             return
-        if token in tokens:
-            raise PageError(f"{listing.operation} repeated a page token")
+        if not isinstance(token, str) or token in tokens:
+            raise PageError(f"{listing.operation} gave a page token that it gave before, or that is none")
         tokens.add(token)
         request["nextToken"] = token
     raise PageError(f"{listing.operation} did not end after {PAGES_MAX} pages")

@@ -8,31 +8,39 @@ job: it leads to one Get. Only a pass that shows every active remote job, whoeve
 """
 
 import re
-from array import array
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
+from controller.comparing import LIVE, compare
 from controller.desk import BATCH, Desk, Rule
 from controller.errors import AwsError, DeniedError, PassExpiredError, ScopeUnavailableError, StoreUnavailableError
 from controller.limits import ReadCadence
 from controller.model import FINISHED, Job, Observation, Phase, Standing, Todo
-from controller.pages import Page, PageError, pages
-from controller.plans import Plan, PlanFacts, Scan, choose
+from controller.named_reads import read_named
+from controller.pages import Page, PageError, Reading, pages
+from controller.plans import Counted, Plan, PlanFacts, Scan, choose
+from controller.snapshot import Snapshot
 from controller.store import LaneWrite
 from controller.transitions.creating import adopt
-from controller.transitions.running import not_in_pass, observe, read_again, worth_writing
+from controller.transitions.running import not_in_pass, read_again
 from controller.transitions.step import Step
 
 IDLE_S: Final = 60.0
+WATCH_S: Final = 1.0
+"""How soon it is noticed that work has begun to wait for slots."""
 WINDOW_SLACK_S: Final = 3600.0
+AT_ONCE_S: Final = 0.2
+"""So soon is now: a wait that depends on ages moves while it is waited for."""
+YOUNG_SLACK_S: Final = 900.0
+"""The same where a window shows only the young ones: whoever it misses is read by Get."""
+BRIEFS: Final = 2000
 FOREIGN_MAX: Final = 200_000
 FULL_PASS_EVERY: Final = 10
 """While work waits for slots: every so many passes, one that is complete for the slots."""
 _NAME_OF_OURS: Final = re.compile(r"-[a-z2-7]{8}-[0-9]{1,6}\Z")
-_LIVE: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 
 @dataclass(slots=True)
@@ -40,20 +48,19 @@ class _Pass:
     """What one pass has seen so far."""
 
     began_at: float
-    seen: set[str] = field(default_factory=set)
+    before: Snapshot = field(default_factory=Snapshot)
     foreign: dict[str, set[str]] = field(default_factory=dict)
     orphans: list[Observation] = field(default_factory=list)
-    pages: int = 0
-    shown: int = 0
 
 
 class Reconciler:
     """Reads the remote jobs of one lane."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, counted: Counted) -> None:
         self._desk = desk
-        self._pages_of: dict[Plan, int] = {}
+        self._counted = counted
         self._since_full = 0
+        self._waiting = False
         self._first = True
         self._last_pass_at = 0.0
         settings = desk.settings.reconcile
@@ -68,11 +75,22 @@ class Reconciler:
             wait_s = IDLE_S
             with suppress(StoreUnavailableError):
                 wait_s = await self._wait_s()
-                if wait_s <= 0:
+                if wait_s <= AT_ONCE_S:
                     await self._pass()
                     self._last_pass_at = desk.clock.monotonic()
                     continue
-            await desk.wake.reconcile.wait(wait_s)
+            with suppress(StoreUnavailableError):
+                await self._rest(wait_s)
+
+    async def _rest(self, wait_s: float) -> None:
+        """Wait, but no longer than until work begins to wait for slots."""
+        desk = self._desk
+        end = desk.clock.monotonic() + wait_s
+        while (left := end - desk.clock.monotonic()) > 0:
+            if await desk.wake.reconcile.wait(left if self._waiting else min(left, WATCH_S)):
+                return
+            if not self._waiting and await self._keys_waited_for():
+                return
 
     async def _wait_s(self) -> float:
         """Until the next pass; 0: now."""
@@ -84,26 +102,24 @@ class Reconciler:
         wants_to_create = bool(desk.queue_keys)
         if self._first or not desk.slots_known:
             return 0.0 if live > 0 or wants_to_create else IDLE_S
-        waiting = self._waits_for_slots()
+        waiting = await self._keys_waited_for()
+        self._waiting = bool(waiting)
+        age_s = None if oldest is None else desk.aws_now() - oldest
         next_s = self._cadence.next_pass(
-            active=live > 0 or waiting, waiting=waiting, earliest_end_s=self._earliest_end(oldest)
+            active=live > 0 or bool(waiting),
+            waiting=bool(waiting),
+            oldest_s=age_s,
+            durations=[desk.durations[key] for key in waiting if key in desk.durations],
         )
         return IDLE_S if next_s is None else self._last_pass_at + next_s - desk.clock.monotonic()
 
-    def _waits_for_slots(self) -> bool:
+    async def _keys_waited_for(self) -> Sequence[str]:
+        """Quota keys in which work waits and no slot is free."""
         desk = self._desk
-        return any(desk.slots.free((key,)) == 0 for key in desk.queue_keys)
-
-    def _earliest_end(self, oldest: float | None) -> float | None:
-        if oldest is None:
-            return None
-        age = self._desk.aws_now() - oldest
-        remaining = [
-            left
-            for durations in self._desk.durations.values()
-            if (left := durations.expected_remaining(age)) is not None
-        ]
-        return min(remaining, default=None)
+        full = [key for key in desk.queue_keys if desk.slots.free((key,)) == 0]
+        # While a key is full nobody looks whether its queue has become empty.
+        waiting = frozenset(await desk.store.queue_keys(desk.lane)) if full else frozenset()
+        return [key for key in full if key in waiting]
 
     # One pass
 
@@ -132,30 +148,41 @@ class Reconciler:
 
     async def _one_pass(self) -> None:
         desk = self._desk
-        live, oldest = await desk.store.running_summary(desk.lane)
-        scan = choose(desk.kind, await self._facts(live, oldest), self._pages_of)
         current = _Pass(began_at=desk.aws_now())
-        before = await self._snapshot()
+        await self._take_snapshot(current.before)
+        scan = choose(desk.kind, await self._facts(current.before), self._counted)
         if scan.plan is Plan.GETS:
             await self._get_all()
         else:
-            await self._scan(scan, current)
-            await self._look_again(before, current)
-        self._pages_of[scan.plan] = max(1, current.pages)
+            if not await self._scan(scan, current):
+                # The window was longer than anybody knew; it is counted now.
+                current.foreign.clear()
+                scan = choose(desk.kind, await self._facts(current.before), self._counted)
+                await self._scan(replace(scan, pages_max=None), current)
+            await self._look_again(scan, current)
         await self._close(scan, current)
 
-    async def _facts(self, live: int, oldest: float | None) -> PlanFacts:
+    async def _take_snapshot(self, snapshot: Snapshot) -> None:
+        after = 0
+        while jobs := await self._desk.store.running_briefly(self._desk.lane, after, BRIEFS):
+            snapshot.add(jobs)
+            after = jobs[-1].job_id
+
+    async def _facts(self, snapshot: Snapshot) -> PlanFacts:
         desk = self._desk
+        ours = snapshot.ours(YOUNG_SLACK_S)
+        _, oldest = await desk.store.running_summary(desk.lane)
         after = oldest
         if self._first and (open_since := await desk.store.oldest_open(desk.lane)) is not None:
             after = min(open_since, oldest if oldest is not None else open_since)
         return PlanFacts(
-            live=live,
+            live=len(snapshot),
             oldest=None if after is None else after - WINDOW_SLACK_S,
             now=desk.aws_now(),
             everything=desk.unproven,
             first=self._first,
-            slots=not desk.slots_known or (self._waits_for_slots() and self._slots_stale()),
+            slots=not desk.slots_known or (bool(await self._keys_waited_for()) and self._slots_stale()),
+            ours=ours,
         )
 
     def _slots_stale(self) -> bool:
@@ -164,59 +191,64 @@ class Reconciler:
         foreign = any(slots.used(key) > slots.ours(key) for key in self._desk.queue_keys)
         return foreign or self._since_full >= FULL_PASS_EVERY
 
-    async def _snapshot(self) -> "array[int]":
-        """The jobs that ran before the list was read: only they can be missed."""
-        jobs = array("q")
-        after = 0
-        while mirrors := await self._desk.store.running(self._desk.lane, after, BATCH):
-            jobs.extend(mirror.job_id for mirror in mirrors)
-            after = mirrors[-1].job_id
-        return jobs
+    async def _scan(self, scan: Scan, current: _Pass) -> bool:
+        """Read what the scan says; False: its window is longer than it may be, and was not read to its end."""
+        now = current.began_at
+        if scan.plan is Plan.EVERYTHING or scan.after is not None:
+            whole, read, parts, back_to = await self._read(current, after=scan.after, pages_max=scan.pages_max)
+            if scan.after is None:
+                self._counted.count_everything(now, read)
+            else:
+                self._counted.count_window(scan.after if whole else back_to, now, parts)
+            if not whole:
+                return False
+        for status in scan.statuses:
+            _, read, _, _ = await self._read(current, status=status)
+            self._counted.count_status(status, now, read)
+        return True
 
-    async def _scan(self, scan: Scan, current: _Pass) -> None:
-        for status in scan.statuses or (None,):
-            async for page in pages(self._desk, after=scan.after, status=status):
-                current.pages += 1
-                current.shown += len(page)
+    async def _read(
+        self, current: _Pass, *, after: float | None = None, status: str | None = None, pages_max: int | None = None
+    ) -> tuple[bool, int, float, float]:
+        """Whether it was read to its end, its pages, the same with the last as a part of one, and how far back."""
+        read, shown, fullest, back_to = 0, 0, 1, current.began_at
+        page_size_max = self._desk.kind.listing.page_size_max if self._desk.kind.listing else 1
+        reading = Reading()
+        async with aclosing(pages(self._desk, after=after, status=status, reading=reading)) as found:
+            async for page in found:
+                read += 1
+                fullest = max(fullest, len(page))
+                shown += len(page)
+                times = [observation.submitted_at for observation, _ in page if observation.submitted_at is not None]
+                back_to = min([back_to, *times])
                 await self._compare(page, current)
+                reach_s = max(1.0, current.began_at - back_to)
+                # By the pages so far, the rest of the window is as long as this.
+                if (
+                    pages_max is not None
+                    and after is not None
+                    and reading.more
+                    and read * (current.began_at - after) / reach_s > pages_max
+                ):
+                    return False, read, float(read), back_to
+        # A page that another follows is full, however many AWS puts on one.
+        return True, read, shown / (fullest if read > 1 else page_size_max), back_to
 
     async def _compare(self, page: Page, current: _Pass) -> None:
-        desk = self._desk
-        shown = {observation.remote_id: observation for observation, _ in page}
-        current.seen.update(shown)
-        mirrors = await desk.store.mirrors(desk.lane, list(shown))
-        rules: list[tuple[int, Rule]] = []
-        for remote_id, mirror in mirrors.items():
-            observation = shown[remote_id]
-            if (
-                mirror.phase in _LIVE
-                and mirror.todo is not Todo.GET
-                and worth_writing(mirror.remote_status, mirror.records, mirror.phase, observation)
-            ):
-                rules.append((mirror.job_id, partial(self._observed, observation=observation)))
-        if rules:
-            await desk.apply(rules)
+        mirrors = await compare(self._desk, page)
+        for mirror in mirrors.values():
+            current.before.mark(mirror.job_id)
         others = [pair for pair in page if pair[0].remote_id not in mirrors]
         if others:
             await self._others(others, current)
-
-    def _observed(self, job: Job, observation: Observation) -> Step | None:
-        desk = self._desk
-        if job.current is None or job.current.remote_id != observation.remote_id:
-            return None
-        self._warn_unknown(observation)
-        return observe(job, observation, desk.context(), detail_wanted=desk.kind.lacks_detail(observation))
-
-    def _warn_unknown(self, observation: Observation) -> None:
-        if observation.standing is Standing.UNKNOWN:
-            self._desk.log.warning(
-                "a status that this release does not know counts as running", status=observation.status
-            )
 
     # What is not ours, or not known to be
 
     async def _others(self, others: Page, current: _Pass) -> None:
         desk = self._desk
+        # Whatever else the pass comes to: those shown as ended hold no slot, and whoever waits for one may go on now.
+        if desk.slots.foreign_ended([observation.remote_id for observation, _ in others if _ended(observation)]):
+            desk.wake.dispatch.set()
         names = [observation.name for observation, _ in others if observation.name]
         intents = await desk.store.open_intents(desk.lane, names)
         known = await desk.store.remote_ids_known(desk.lane, [observation.remote_id for observation, _ in others])
@@ -232,7 +264,8 @@ class Reconciler:
                     found.append((job, partial(self._found_intent, observation=observation, body=body)))
                 continue
             self._count_foreign(observation, current)
-            ours_by_name = _NAME_OF_OURS.search(observation.name or "") is not None
+            named_as_ours = _NAME_OF_OURS.search(observation.name or "") is not None
+            ours_by_name = named_as_ours and desk.can_own(observation.remote_id)
             if ours_by_name and observation.remote_id not in known and (self._first or desk.unproven):
                 current.orphans.append(observation)
         if found:
@@ -247,12 +280,14 @@ class Reconciler:
         if attempt is None or job.phase not in {Phase.CREATING, Phase.UNCERTAIN} or job.id in desk.in_flight:
             return None
         same_token = desk.kind.members.token is None or observation.token == attempt.token
-        if attempt.remote_name != observation.name or not same_token or desk.kind.differs(job.spec or {}, body):
+        if not desk.can_own(observation.remote_id) or attempt.remote_name != observation.name:
+            return None
+        if not same_token or desk.kind.differs(job.spec or {}, body):
             return None
         return adopt(Step(job), observation, desk.context())
 
     def _count_foreign(self, observation: Observation, current: _Pass) -> None:
-        if observation.standing in FINISHED or observation.standing is Standing.DELETING:
+        if _ended(observation):
             return
         if sum(map(len, current.foreign.values())) >= FOREIGN_MAX:
             return
@@ -267,28 +302,37 @@ class Reconciler:
 
     # After the list
 
-    async def _look_again(self, before: Sequence[int], current: _Pass) -> None:
-        """Which of the jobs that ran before still run now, and were not shown? Each is read by Get."""
+    async def _look_again(self, scan: Scan, current: _Pass) -> None:
+        """Which of the jobs that ran before still run now, and were not shown?
+
+        They are looked for where they were submitted, many a page, and those still not shown are read by Get.
+        """
         desk = self._desk
-        ran = set(before)
-        lag_s = desk.settings.reconcile.list_lag_s
+        young = current.began_at - desk.settings.reconcile.list_lag_s
         after = 0
-        while mirrors := await desk.store.running(desk.lane, after, BATCH):
-            after = mirrors[-1].job_id
+        while jobs := await desk.store.running_briefly(desk.lane, after, BRIEFS):
+            after = jobs[-1].job_id
             missed = [
-                mirror.job_id
-                for mirror in mirrors
-                if mirror.job_id in ran and mirror.remote_id not in current.seen and mirror.todo is not Todo.GET
+                job.job_id
+                for job in jobs
+                # List may lag behind a create: a younger job is not missing yet.
+                if current.before.missed(job.job_id) and (job.began_at is None or job.began_at <= young)
             ]
-            if missed:
-                young = current.began_at - lag_s
-                await desk.apply([(job, partial(self._missed, young=young)) for job in missed])
+            for begin in range(0, len(missed), BATCH):
+                await self._look_for(missed[begin : begin + BATCH], scan, young)
+
+    async def _look_for(self, missed: Sequence[int], scan: Scan, young: float) -> None:
+        desk = self._desk
+        left: Sequence[Job] = [job for job in (await desk.load(missed)).values() if job.todo is not Todo.GET]
+        if scan.statuses:  # by status, those that have ended are not shown; a window has shown them all
+            left = await read_named(desk, left, self._counted)
+        if left:
+            await desk.apply([(job.id, partial(self._missed, young=young)) for job in left])
 
     def _missed(self, job: Job, young: float) -> Step | None:
-        """List may lag behind a create; a younger job is not missing yet."""
-        if job.phase not in _LIVE or job.current is None or job.current.created_at > young:
+        if job.phase not in LIVE or job.todo is Todo.GET or job.current is None or job.current.created_at > young:
             return None
-        return not_in_pass(job, self._desk.clock.now())
+        return not_in_pass(job, self._desk.aws_now())
 
     async def _get_all(self) -> None:
         """Every running job by Get: the cheapest way where few run among a long history."""
@@ -296,11 +340,11 @@ class Reconciler:
         after = 0
         while mirrors := await desk.store.running(desk.lane, after, BATCH):
             after = mirrors[-1].job_id
-            now = desk.clock.now()
+            now = desk.aws_now()
             await desk.apply([(mirror.job_id, partial(self._get_now, now=now)) for mirror in mirrors])
 
     def _get_now(self, job: Job, now: float) -> Step | None:
-        return read_again(job, now) if job.phase in _LIVE and job.todo is None else None
+        return read_again(job, now) if job.phase in LIVE and job.todo is None else None
 
     async def _close(self, scan: Scan, current: _Pass) -> None:
         desk = self._desk
@@ -318,11 +362,8 @@ class Reconciler:
             self._since_full = 0
             desk.slots.foreign(current.foreign)
             desk.slots_known = True
-        elif scan.plan is not Plan.GETS:
-            self._merge_foreign(current)
         desk.wake.dispatch.set()
 
-    def _merge_foreign(self, current: _Pass) -> None:
-        """A narrower pass: those it showed ended are free; older ones stay counted."""
-        shown_active = {remote for ids in current.foreign.values() for remote in ids}
-        self._desk.slots.foreign_ended(current.seen - shown_active)
+
+def _ended(observation: Observation) -> bool:
+    return observation.standing in FINISHED or observation.standing is Standing.DELETING

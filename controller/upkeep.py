@@ -33,6 +33,7 @@ from controller.transitions.running import (
     stop_accepted,
 )
 from controller.transitions.step import Step, settle
+from controller.untrusted import fit_message, fit_text
 
 IDLE_S: Final = 60.0
 AT_ONCE: Final = 16
@@ -56,12 +57,12 @@ async def work(desk: Desk, todo: Todo, handle: Handler, at_once: int = AT_ONCE) 
         wait_s = [0.0]
 
         async def step() -> bool:
-            jobs = await desk.store.jobs_to(desk.lane, todo, desk.clock.now(), at_once)
+            jobs = await desk.store.jobs_to(desk.lane, todo, desk.aws_now(), at_once)
             if jobs:
                 await handle(jobs)
             else:
                 due = await desk.store.next_due(desk.lane, todo)
-                wait_s[0] = IDLE_S if due is None else min(IDLE_S, max(0.01, due - desk.clock.now()))  # noqa: B023 - called at once
+                wait_s[0] = IDLE_S if due is None else min(IDLE_S, max(0.01, due - desk.aws_now()))  # noqa: B023 - called at once
             return True
 
         if await wait_for_store(desk, step) and wait_s[0] > 0:
@@ -86,7 +87,7 @@ class Upkeep:
     def _released(self, job: Job) -> Step | None:
         if job.phase is not Phase.PENDING:
             return None
-        return settle(Step(job).change(due_at=min(job.due_at, self._desk.clock.now())), self._desk.context())
+        return settle(Step(job).change(due_at=min(job.due_at, self._desk.aws_now())), self._desk.context())
 
     # Get
 
@@ -120,12 +121,12 @@ class Upkeep:
         if not _same_attempt(job, attempt):
             return None
         desk = self._desk
-        next_get_at = None if desk.kind.can_list else desk.clock.now() + self._next_get_s(job, attempt)
+        next_get_at = None if desk.kind.can_list else desk.aws_now() + self._next_get_s(job, attempt)
         return observe(job, observation, desk.context(), next_get_at=next_get_at)
 
     def _next_get_s(self, job: Job, attempt: Attempt) -> float:
         durations = self._desk.durations.get(job.quota_keys[0])
-        age = self._desk.clock.now() - attempt.created_at
+        age = self._desk.aws_now() - attempt.created_at
         return self._cadence.next_get(durations.expected_remaining(age) if durations else None)
 
     # Stop
@@ -151,7 +152,7 @@ class Upkeep:
         return stop_accepted(job, self._desk.context()) if _same_attempt(job, attempt) else None
 
     def _stop_refused(self, job: Job, *, attempt: Attempt) -> Step | None:
-        return read_again(job, self._desk.clock.now()) if _same_attempt(job, attempt) else None
+        return read_again(job, self._desk.aws_now()) if _same_attempt(job, attempt) else None
 
     # Delete
 
@@ -211,7 +212,7 @@ class Upkeep:
         desk = self._desk
         base_s = DENIED_WAIT_S if isinstance(error, DeniedError | RefusedError) else 2.0
         wait_s = 0.0 if isinstance(error, ThrottledError) else desk.backoff(1, base_s=base_s)
-        return later(job, todo, desk.clock.now() + wait_s, error.message)
+        return later(job, todo, desk.aws_now() + wait_s, error.message)
 
     # By the clock
 
@@ -261,7 +262,7 @@ class Upkeep:
 
     async def _prune(self) -> bool:
         desk = self._desk
-        before = desk.clock.now() - desk.settings.store.keep_terminal_s
+        before = desk.aws_now() - desk.settings.store.keep_terminal_s
         while await desk.prune(before):
             pass
         return True
@@ -293,9 +294,9 @@ def _forget(job: Job, *, todo: Todo) -> Step | None:
 
 
 def _place_deadline(job: Job, *, now: float, jumped_s: float, aws_now: float) -> Step | None:
-    """From the job's age by this host's clock.
+    """From the job's age. It was accepted by AWS's clock, or by this host's where AWS had not answered yet.
 
-    That may have jumped since the acceptance, or have been set right: of the ages which that leaves possible the
+    The latter may have jumped since, or have been set right: of the ages which that leaves possible the
     youngest counts, since a deadline that comes early stops a job which nobody wanted to be stopped.
     """
     wanted = job.wishes.deadline_s
@@ -317,7 +318,8 @@ def _item_errors(body: Mapping[str, Any], batch: Sequence[str]) -> dict[str, Aws
         named = str(item.get("jobIdentifier", ""))
         remote_id = by_short.get(named.rpartition("/")[2])
         if remote_id is not None:
-            code, message = str(item.get("code", "")), str(item.get("message") or item.get("code", ""))
+            code = fit_text(item.get("code")) or ""
+            message = fit_message(item.get("message")) or code
             missing = "NotFound" in code or code == "404"
             errors[remote_id] = MissingError(message, code=code) if missing else NoAnswerError(message, code=code)
     return errors

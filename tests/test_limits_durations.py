@@ -108,26 +108,36 @@ def test_the_estimate_of_a_start(
     assert eta(position, free, slots, median) == seconds
 
 
+MINUTES = (60.0,) * 20
+HOURS = (3600.0,) * 20
+
+
 @pytest.mark.parametrize(
-    ("active", "waiting", "earliest_end", "seconds"),
+    ("active", "waiting", "oldest", "learned", "seconds"),
     [
-        pytest.param(False, False, None, None, id="nothing runs"),
-        pytest.param(False, True, None, None, id="nothing runs, work waits"),
-        pytest.param(True, False, 1.0, 30, id="no one waits for a slot"),
-        pytest.param(True, True, None, 30, id="end unknown"),
-        pytest.param(True, True, 3600.0, 30, id="end far"),
-        pytest.param(True, True, 12.0, 12, id="end near"),
-        pytest.param(True, True, 0.1, 2, id="end at hand"),
-        pytest.param(True, True, 0.0, 2, id="end due"),
-        pytest.param(True, True, -40.0, 10, id="overdue"),
-        pytest.param(True, True, -1e6, 30, id="long overdue"),
+        pytest.param(False, False, None, [], None, id="nothing runs"),
+        pytest.param(False, True, None, [], None, id="nothing runs, work waits"),
+        pytest.param(True, False, 59.0, [MINUTES], 30, id="no one waits for a slot"),
+        pytest.param(True, True, None, [], 10, id="all slots are other people's"),
+        pytest.param(True, True, 20.0, [()], 2, id="nothing learned, young jobs"),
+        pytest.param(True, True, 100.0, [()], 4, id="nothing learned, older jobs"),
+        pytest.param(True, True, 9999.0, [()], 10, id="nothing learned, old jobs"),
+        pytest.param(True, True, 5.0, [HOURS], 30, id="end far"),
+        pytest.param(True, True, 40.0, [MINUTES], pytest.approx(7, abs=2.5), id="half way to a near end"),
+        pytest.param(True, True, 59.0, [MINUTES], pytest.approx(2.4, rel=0.1), id="end at hand"),
+        pytest.param(True, True, 3599.0, [HOURS], 10, id="end at hand, of long jobs"),
+        pytest.param(True, True, 1e6, [MINUTES], pytest.approx(2.4, rel=0.1), id="one is overdue, the others go on"),
+        pytest.param(True, True, 5.0, [HOURS, MINUTES], pytest.approx(25, abs=3), id="no end of either is near"),
+        pytest.param(True, True, 59.0, [HOURS, MINUTES], pytest.approx(2.4, rel=0.1), id="an end of one is near"),
+        pytest.param(True, True, 5.0, [HOURS, ()], 10, id="nothing learned of one"),
     ],
 )
 def test_when_the_next_pass_is_due(
-    active: bool, waiting: bool, earliest_end: float | None, seconds: float | None
+    active: bool, waiting: bool, oldest: float | None, learned: list[tuple[float, ...]], seconds: Any
 ) -> None:
+    durations = [observed(*each) for each in learned]
     cadence = ReadCadence(interval_s=30.0)
-    assert cadence.next_pass(active=active, waiting=waiting, earliest_end_s=earliest_end) == seconds
+    assert cadence.next_pass(active=active, waiting=waiting, oldest_s=oldest, durations=durations) == seconds
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,16 @@ from controller.control.commands import JOB_COMMANDS, Commands
 from controller.control.documents import Documents
 from controller.control.history import START, BadCursorError, History, NextEvent
 from controller.control.jobs import Jobs
-from controller.control.overview import Counts, Overview
+from controller.control.overview import Counts, Overview, sink_view
+from controller.control.selected import Selected
+from controller.control.trend import Trend
 from controller.errors import NotFoundError, StoreUnavailableError
-from controller.intake import Intake
+from controller.intake import Intake, SourceStatus
 from controller.kinds import Kind, find_kind
+from controller.measures import Histogram
 from controller.model import Identity
-from controller.seams import Clock
+from controller.publish import SinkStatus
+from controller.seams import Broadcast, Clock
 from controller.settings import Settings
 from controller.status import LaneStatus
 from controller.store import EntryType, Selection, Store
@@ -41,6 +45,7 @@ class Control:
         lanes: what every lane of this process shows of itself now.
         shutdown: begins the stop of the daemon.
         ready: whether the lanes have taken up their work.
+        sinks: how the delivery of events stands now.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Control:
         clock: Clock,
         shutdown: Callable[[], None],
         ready: Callable[[], bool],
+        sinks: Callable[[], Sequence[SinkStatus]] = tuple,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -62,14 +68,20 @@ class Control:
         self._lanes = lanes
         self._shutdown = shutdown
         self._ready = ready
+        self._sinks = sinks
+        self.committed = Broadcast()
+        """Announced after commits with events."""
+        self._intake = intake
         self._began = clock.monotonic()
         self._stopping = False
         self._instance = ""
         self._documents = Documents(store, intake, verdicts, kinds, clock)
         self._overview = Overview(store, lanes, clock)
         self._jobs = Jobs(store, lanes, self._overview.counts)
+        self._selected = Selected(store, lanes, self._overview.counts, clock)
         self._commands = Commands(store, intake, verdicts, jobs=self._jobs, kinds=kinds, clock=clock)
         self._history = History(store, intake)
+        self._trend = Trend(clock, self._overview.counts, lanes)
 
     # Documents
 
@@ -201,7 +213,12 @@ class Control:
             "ready": self.ready(),
             "stopping": self._stopping,
             **await self._overview.summary(fresh=fresh),
+            "sinks": [sink_view(sink) for sink in self._sinks()],
         }
+
+    async def estimate(self, selection: Selection) -> View:
+        """How long a selection of jobs still takes."""
+        return await self._selected.estimate(selection)
 
     async def counts(self) -> Counts:
         """Jobs by lane and phase, at most a second old."""
@@ -209,6 +226,17 @@ class Control:
 
     def lane_statuses(self) -> Mapping[str, LaneStatus]:
         return self._lanes()
+
+    def sink_statuses(self) -> Sequence[SinkStatus]:
+        return self._sinks()
+
+    def source_statuses(self) -> Mapping[str, SourceStatus]:
+        return self._intake.status()
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        """How long the store's transactions took since the start."""
+        return self._store.commit_seconds
 
     async def events(self, cursor: str | None, subject: str | None, limit: int) -> View:
         """`{items, next}`, oldest first; without a cursor from the oldest that is kept.
@@ -230,9 +258,17 @@ class Control:
         """The cursor behind everything that has happened."""
         return await self._history.now()
 
-    async def dead_letters(self, after: int = 0, limit: int = 100) -> View:
-        """`{items, next}`, oldest first."""
-        return await self._history.dead_letters(after, limit)
+    async def keep_trend(self) -> None:
+        """Remember how many jobs were in each phase, until cancelled."""
+        await self._trend.run()
+
+    def trend(self, after: float | None = None) -> View:
+        """Jobs by phase over the last day, as far as this daemon has seen it: `{times, phases, created, throttles}`."""
+        return self._trend.view(after)
+
+    async def dead_letters(self, after: int = 0, limit: int = 100, *, newest: bool = False) -> View:
+        """`{items, next}`, oldest first, or newest first; `after` 0 begins at that end."""
+        return await self._history.dead_letters(after, limit, newest=newest)
 
     async def requeue(self, ids: Sequence[int]) -> list[View]:
         """Send the documents of dead letters once more: for each `{id, answer, message}`."""

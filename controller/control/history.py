@@ -99,9 +99,9 @@ class History:
         found = await self._store.last_events(subject, limit)
         return {"items": [_event(event) for event in found], "next": None}
 
-    async def dead_letters(self, after: int, limit: int) -> View:
-        """`{items, next}`, oldest first."""
-        letters = await self._store.list_dead_letters(after, limit)
+    async def dead_letters(self, after: int, limit: int, *, newest: bool = False) -> View:
+        """`{items, next}`, oldest first, or newest first; `after` 0 begins at that end."""
+        letters = await self._store.list_dead_letters(after, limit, newest=newest)
         following = str(letters[-1].id) if len(letters) == limit else None
         return {"items": [letter_view(letter) for letter in letters], "next": following}
 

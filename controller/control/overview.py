@@ -13,6 +13,7 @@ import anyio
 
 from controller.control.answers import View
 from controller.model import Phase, WaitReason
+from controller.publish import SinkStatus
 from controller.seams import Clock
 from controller.status import LaneStatus, estimate_s, wait_reason
 from controller.store import Store
@@ -92,6 +93,8 @@ class Counts:
     lanes: Mapping[str, LaneCounts] = field(default_factory=dict)
     inbox: int = 0
     dead_letters: int = 0
+    inbox_oldest_at: float | None = None
+    """When the oldest entry of the inbox arrived; None where it is empty."""
 
 
 class Overview:
@@ -160,7 +163,12 @@ class Overview:
             )
             for lane, counted in phases.items()
         }
-        return Counts(lanes, await self._store.inbox_size(), await self._store.count_dead_letters())
+        return Counts(
+            lanes,
+            await self._store.inbox_size(),
+            await self._store.count_dead_letters(),
+            await self._store.inbox_oldest_at(),
+        )
 
     async def _queue(self, lane: str, key: str, waiting: tuple[int, int], status: LaneStatus | None) -> Sequence[Queue]:
         """The queue as its head shows it, `waiting` in its lane and in itself; nothing where it has just emptied."""
@@ -250,6 +258,19 @@ def lane_view(status: LaneStatus, counts: LaneCounts) -> View:
         "medianSeconds": {key: rounded(median_s) for key, median_s in status.median_s.items()},
         "lastCompletePassAt": rfc3339(status.last_complete_pass_at),
         "passes": status.passes,
+    }
+
+
+def sink_view(status: SinkStatus) -> View:
+    """One sink as `GET /v1/summary` shows it."""
+    return {
+        "name": status.name,
+        "depth": status.depth,
+        "oldestAt": rfc3339(status.oldest_at),
+        "delivered": status.delivered,
+        "deadLettered": status.dead_lettered,
+        "failures": status.failures,
+        "problem": status.problem,
     }
 
 

@@ -7,7 +7,7 @@ An estimate is for people and for the cadence of reads. Nothing is ever decided 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ FADE: Final = 0.99
 """What each new observation leaves of the weight of the older ones: half after 69."""
 WEIGHT_MIN: Final = 1e-4
 WEIGHT_MAX: Final = 1 / (1 - FADE)
+EARLY: Final = 0.05
+"""So many jobs of all end before a first end is looked for."""
+IDLE_SHARE: Final = 0.04
+"""Pause between two passes, as a part of a job's duration, while work waits: half of that a slot stands empty."""
 BEYOND: Final = 0.25
 """A job older than all that were seen is expected to go on for this part of its age."""
 
@@ -78,6 +82,16 @@ class Durations:
         longer = self._median_from(_bucket(age) + 1)
         return age * BEYOND if longer is None else longer - age
 
+    def first_end(self, age: float) -> float | None:
+        """Seconds until a job of this age may end at the earliest, but for a few; None when nothing is known."""
+        weights = sorted(self._weights.items())
+        left = EARLY * sum(weight for _, weight in weights)
+        for bucket, weight in weights:
+            left -= weight
+            if left <= 0:
+                return float(2.0 ** ((bucket - 1) / BUCKETS_PER_OCTAVE)) - age
+        return None
+
     def state(self) -> DurationsState:
         return DurationsState({str(bucket): weight for bucket, weight in sorted(self._weights.items())})
 
@@ -116,23 +130,33 @@ class ReadCadence:
 
     interval_s: float
     minimum_s: float = 2.0
+    waiting_s: float = 10.0
+    """The longest pause while work waits for slots that may be free at any moment."""
     longest_s: float = 600.0
 
-    def next_pass(self, *, active: bool, waiting: bool, earliest_end_s: float | None) -> float | None:
-        """Seconds until the next List pass; None: none until something is active.
+    def next_pass(
+        self, *, active: bool, waiting: bool, oldest_s: float | None = None, durations: Sequence[Durations] = ()
+    ) -> float | None:
+        """Seconds from one List pass to the next; None: none until something is active.
 
         Args:
             active: whether any job is known to be active at AWS.
             waiting: whether work waits for a slot.
-            earliest_end_s: seconds until the first running job is expected to end; zero or less when overdue.
+            oldest_s: for how long the oldest of our jobs has been running; None where none of ours is.
+            durations: what was learned of the jobs that hold the slots which are waited for.
         """
         if not active:
             return None
-        if not waiting or earliest_end_s is None:
+        if not waiting:
             return self.interval_s
-        # The longer an end is overdue, the less the estimate is worth, and the slower the reads become again.
-        until = earliest_end_s if earliest_end_s > 0 else -earliest_end_s * BEYOND
-        return min(max(until, self.minimum_s), self.interval_s)
+        typical = [median for each in durations if (median := each.median()) is not None]
+        # Where nothing is known yet, a job is taken to need about as long again as it has needed so far.
+        scale_s = min(typical) if typical else oldest_s
+        pause_s = self.waiting_s if scale_s is None else min(max(IDLE_SHARE * scale_s, self.minimum_s), self.waiting_s)
+        ends = [end for each in durations if (end := each.first_end(oldest_s or 0.0)) is not None]
+        # Half of the way: what was learned holds how late ends were seen, and must not make them be seen later still.
+        until_s = min(ends) / 2 if ends and len(ends) == len(durations) and oldest_s is not None else 0.0
+        return min(max(until_s, pause_s), self.interval_s)
 
     def next_get(self, remaining_s: float | None) -> float:
         """Seconds until one job is read again where there is no List: half of what it is expected to need still."""

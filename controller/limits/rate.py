@@ -76,7 +76,7 @@ class RateLimiter:
         burst: how many calls may go at once after a pause, at least 1. It counts only while the rate is at the ceiling.
     """
 
-    __slots__ = ("_accepted", "_at", "_base", "_burst", "_ceiling", "_curve", "_cut_at", "_level", "_limit")
+    __slots__ = ("_accepted", "_at", "_base", "_burst", "_ceiling", "_curve", "_cut_at", "_flight", "_level", "_limit")
 
     def __init__(self, rate: float, burst: int) -> None:
         if not (math.isfinite(rate) and rate > 0 and burst >= 1):
@@ -88,6 +88,7 @@ class RateLimiter:
         self._at = -math.inf  # the moment `_level` is true of
         self._base = rate
         self._cut_at = -math.inf
+        self._flight = 0
         self._accepted = 0  # successes of calls sent after the last cut
         self._limit = LearnedLimit()
 
@@ -106,6 +107,11 @@ class RateLimiter:
             limiter._curve = limiter._rising(now, now)
         return limiter
 
+    @property
+    def flight(self) -> int:
+        """Grows with each cut, which makes the bookings of calls that were not sent yet void: book them again."""
+        return self._flight
+
     def present_rate(self, now: float) -> float:
         """Calls per second."""
         return self._curve.rate(now)
@@ -117,7 +123,10 @@ class RateLimiter:
         return self._curve.wait(self._at, missing) if missing > ROUNDING else 0.0
 
     def reserve(self, now: float) -> float:
-        """Books one call. Returns the seconds the caller must wait before it sends."""
+        """Books one call. Returns the seconds the caller must wait before it sends.
+
+        A booking holds for the `flight` it was made in.
+        """
         delay = self.delay(now)
         self._level -= 1
         return delay
@@ -141,7 +150,8 @@ class RateLimiter:
             return False
         self._advance(now)
         self._learn(min(sent_at, now), now)
-        self._level = min(self._level, 0.0)
+        self._level = 0.0
+        self._flight += 1
         self._cut_at = now
         self._accepted = 0
         self._curve = self._rising(now, now + self._patience_s)

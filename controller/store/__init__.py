@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from controller.events import Event
+from controller.measures import Histogram
 from controller.model import Identity, Job, Observation, Phase, Records, Stub, Todo
 
 
@@ -135,6 +136,16 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """The least of a running job that a reconciling pass must know before it reads."""
+
+    job_id: int
+    remote_status: str | None
+    began_at: float | None
+    """When its present attempt was intended."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEvent:
     """A committed event, as a sink receives it."""
 
@@ -160,6 +171,19 @@ class Selection:
     group: str | None = None
     text: str | None = None
     """Part of the name."""
+    search: str | None = None
+    """Part of the name, of the present remote id or of a label's value; upper and lower case alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """Jobs of a selection that are not terminal, of one phase and quota key."""
+
+    phase: Phase
+    quota_key: str
+    jobs: int
+    youngest: float | None
+    """When the present attempt of the last of them was intended."""
 
 
 class RemoteIdTakenError(Exception):
@@ -221,6 +245,9 @@ class LaneStore(Protocol):
 
     async def running(self, lane: str, after_job: int, limit: int) -> Sequence[Mirror]:
         """Jobs with a live remote job, by id."""
+
+    async def running_briefly(self, lane: str, after_job: int, limit: int) -> Sequence[Brief]:
+        """The same jobs, without what only a comparison needs."""
 
     async def running_summary(self, lane: str) -> tuple[int, float | None]:
         """How many jobs are Running or Stopping, and when the oldest of their attempts began."""
@@ -298,6 +325,12 @@ class StoreReads(Protocol):
     async def waiting_counts(self) -> Sequence[tuple[str, str, int]]:
         """`(lane, quota key, jobs)` of those that wait to be created."""
 
+    async def open_jobs(self, lane: str, selection: Selection) -> Sequence[OpenJobs]:
+        """What of a selection is not terminal in a lane."""
+
+    async def last_waiting(self, lane: str, quota_key: str, selection: Selection) -> Job | None:
+        """Of those that wait to be created, the one which goes last."""
+
     async def queue_position(self, job: Job) -> int:
         """Jobs of its lane that go before a waiting job, whatever their quota keys."""
 
@@ -312,7 +345,8 @@ class StoreReads(Protocol):
     async def last_events(self, subject: str, limit: int) -> Sequence[OutboxEvent]:
         """The newest events of one job, oldest first."""
 
-    async def list_dead_letters(self, after: int, limit: int) -> Sequence[DeadLetter]: ...
+    async def list_dead_letters(self, after: int, limit: int, *, newest: bool = False) -> Sequence[DeadLetter]:
+        """Those beyond the id `after`, oldest first, or newest first; 0 begins at that end."""
 
     async def count_dead_letters(self) -> int: ...
 
@@ -322,6 +356,13 @@ class StoreReads(Protocol):
 
 class Store(LaneStore, Inbox, Outbox, StoreReads, Protocol):
     """All of it, and the facts that hold for the store as a whole."""
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        """How long transactions took since the start, from their begin to the end of their commit."""
+
+    async def inbox_oldest_at(self) -> float | None:
+        """When the inbox's oldest entry arrived; None where it is empty."""
 
     async def facts(self) -> Mapping[str, str]:
         """What the store remembers: instance, world, account and region of each scope."""

@@ -12,6 +12,7 @@ from controller.store.writer import Writer
 
 _APPEND: Final = insert(INBOX).returning(INBOX.c.id, sort_by_parameter_order=True)
 _SIZE: Final = select(func.count()).select_from(INBOX)
+_OLDEST: Final = select(INBOX.c.received_at).order_by(INBOX.c.id).limit(1)
 
 
 class SqlInbox:
@@ -46,3 +47,6 @@ class SqlInbox:
 
     async def inbox_size(self) -> int:
         return int((await self._database.read(_SIZE))[0][0])
+
+    async def inbox_oldest_at(self) -> float | None:
+        return next((float(row[0]) for row in await self._database.read(_OLDEST)), None)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, exists, 
 from sqlalchemy.sql.selectable import CTE
 
 from controller.model import Job, Phase, Stub, Todo
-from controller.store import Entry, EntryType, Mirror
+from controller.store import Brief, Entry, EntryType, Mirror
 from controller.store.database import Database, in_lists
 from controller.store.rows import (
     ATTEMPT_COLUMNS,
@@ -33,6 +33,8 @@ _LANE: Final = _J.lane == bindparam("of_lane")
 _WAITING: Final = text("jobs.todo = 'create'")
 _HAS_TODO: Final = text("jobs.todo IS NOT NULL AND jobs.todo <> 'create'")
 _LIVE: Final = text("jobs.live")
+ROWS_AT_ONCE: Final = 2000
+"""Of a read that needs them all, so that they are not in memory together."""
 _RUNNING: Final = _J.phase.in_(["Running", "Stopping"])
 _WANTS_DEADLINE: Final = text("jobs.deadline_wanted")
 _OPEN_PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain")
@@ -96,10 +98,21 @@ _HEADS: Final = with_attempts(
 _TURNS: Final = (
     select(_J.priority, _J.group_name, func.max(_J.turn)).where(_LANE, _WAITING).group_by(_J.priority, _J.group_name)
 )
-_SLOTS: Final = select(_J.id, _J.quota_key, _J.state).where(_LANE, _LIVE).order_by(_J.id)
+_SLOTS: Final = (
+    select(_J.id, _J.quota_key, _J.state)
+    .where(_LANE, _LIVE, _J.id > bindparam("after_id"))
+    .order_by(_J.id)
+    .limit(_LIMIT)
+)
 _MIRRORS: Final = select(*_MIRROR).where(_LANE, _J.remote_id.in_(bindparam("remote_ids", expanding=True)))
 _RUNNING_AFTER: Final = (
     select(*_MIRROR)
+    .where(_LANE, _LIVE, _RUNNING, _J.id > bindparam("after_id"), _J.remote_id.is_not(None))
+    .order_by(_J.id)
+    .limit(_LIMIT)
+)
+_BRIEFLY: Final = (
+    select(_J.id, _J.remote_status, _J.began_at)
     .where(_LANE, _LIVE, _RUNNING, _J.id > bindparam("after_id"), _J.remote_id.is_not(None))
     .order_by(_J.id)
     .limit(_LIMIT)
@@ -215,8 +228,15 @@ class LaneReads:
         return [(priority, group, turn) for priority, group, turn in rows]
 
     async def slots_taken(self, lane: str) -> Sequence[tuple[int, tuple[str, ...]]]:
-        rows = await self._database.read(_SLOTS, {"of_lane": lane})
-        return [(id_, read_quota_keys(key, state)) for id_, key, state in rows]
+        taken: list[tuple[int, tuple[str, ...]]] = []
+        same: dict[tuple[str, ...], tuple[str, ...]] = {}  # few keys, many jobs
+        after = 0
+        while rows := await self._database.read(_SLOTS, {"of_lane": lane, "after_id": after, "up_to": ROWS_AT_ONCE}):
+            for id_, key, state in rows:
+                keys = read_quota_keys(key, state)
+                taken.append((id_, same.setdefault(keys, keys)))
+            after = taken[-1][0]
+        return taken
 
     async def mirrors(self, lane: str, remote_ids: Sequence[str]) -> Mapping[str, Mirror]:
         found = [
@@ -229,6 +249,10 @@ class LaneReads:
     async def running(self, lane: str, after_job: int, limit: int) -> Sequence[Mirror]:
         rows = await self._database.read(_RUNNING_AFTER, {"of_lane": lane, "after_id": after_job, "up_to": limit})
         return list(map(_read_mirror, rows))
+
+    async def running_briefly(self, lane: str, after_job: int, limit: int) -> Sequence[Brief]:
+        rows = await self._database.read(_BRIEFLY, {"of_lane": lane, "after_id": after_job, "up_to": limit})
+        return [Brief(id_, status, _moment(began_at)) for id_, status, began_at in rows]
 
     async def running_summary(self, lane: str) -> tuple[int, float | None]:
         ((count, oldest),) = await self._database.read(_SUMMARY, {"of_lane": lane})

@@ -3,23 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Integer, and_, bindparam, delete, func, select, text
+from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, func, select, text
 
 from controller.errors import NotFoundError
-from controller.model import Identity, Job, Phase, Stub
-from controller.store import DeadLetter, OutboxEvent, Selection
+from controller.model import TERMINAL, Identity, Job, Phase, Stub
+from controller.store import DeadLetter, OpenJobs, OutboxEvent, Selection
 from controller.store.database import Database, Transaction
 from controller.store.lane_reads import jobs_where, with_attempts
 from controller.store.outbox import AFTER, read_event
 from controller.store.places import read_places
 from controller.store.rows import STUB_COLUMNS, read_jobs, read_phase, read_stub
 from controller.store.schema import DEAD_LETTERS, EVENTS, JOBS, LABELS, LANES, STUBS
+from controller.store.searching import jobs_found
 from controller.store.writer import Writer
 
 _J: Final = JOBS.c
 _E: Final = EVENTS.c
 _D: Final = DEAD_LETTERS.c
 _LANE: Final = _J.lane == bindparam("of_lane")
+_OPEN: Final = sorted(phase.value for phase in Phase if phase not in TERMINAL)
 _WAITING: Final = text("jobs.todo = 'create'")
 _JOB: Final = with_attempts(jobs_where(_LANE, _J.name == bindparam("of_name")), "id")
 _STUB: Final = select(*(STUBS.c[name] for name in STUB_COLUMNS)).where(
@@ -38,7 +40,10 @@ _AFTER_OF_SUBJECT: Final = (
 _LAST: Final = (
     select(*_E).where(_OF_SUBJECT).order_by(_E.lane.desc(), _E.seq.desc()).limit(bindparam("up_to", type_=Integer))
 )
-_LETTERS: Final = select(*_D).where(_D.id > bindparam("after")).order_by(_D.id).limit(bindparam("up_to", type_=Integer))
+_UP_TO: Final[BindParameter[int]] = bindparam("up_to", type_=Integer)
+_LETTERS: Final = select(*_D).where(_D.id > bindparam("after")).order_by(_D.id).limit(_UP_TO)
+_NEWEST_LETTERS: Final = select(*_D).where(_D.id < bindparam("after")).order_by(_D.id.desc()).limit(_UP_TO)
+_BEYOND_EVERY_LETTER: Final = 2**62
 
 
 def _ahead() -> Any:
@@ -95,6 +100,14 @@ class PeopleReads:
         rows = await self._database.read(_WAITING_COUNTS)
         return [(lane, key, count) for lane, key, count in rows]
 
+    async def open_jobs(self, lane: str, selection: Selection) -> Sequence[OpenJobs]:
+        rows = await self._database.read(open_of(selection), {"of_lane": lane})
+        return [OpenJobs(read_phase(phase), key, jobs, youngest) for phase, key, jobs, youngest in rows]
+
+    async def last_waiting(self, lane: str, quota_key: str, selection: Selection) -> Job | None:
+        rows = await self._database.read(last_of(selection), {"of_lane": lane, "key": quota_key})
+        return next(iter(read_jobs(rows)), None)
+
     async def queue_position(self, job: Job) -> int:
         parameters = {
             "of_lane": job.identity.lane,
@@ -129,8 +142,10 @@ class PeopleReads:
         rows = await self._database.read(_LAST, {"of_subject": subject, "up_to": limit})
         return [read_event(row) for row in reversed(rows)]
 
-    async def list_dead_letters(self, after: int, limit: int) -> Sequence[DeadLetter]:
-        return list(map(_read_letter, await self._database.read(_LETTERS, {"after": after, "up_to": limit})))
+    async def list_dead_letters(self, after: int, limit: int, *, newest: bool = False) -> Sequence[DeadLetter]:
+        begin = after or _BEYOND_EVERY_LETTER if newest else after
+        chosen = _NEWEST_LETTERS if newest else _LETTERS
+        return list(map(_read_letter, await self._database.read(chosen, {"after": begin, "up_to": limit})))
 
     async def count_dead_letters(self) -> int:
         rows = await self._database.read(select(func.count()).select_from(DEAD_LETTERS))
@@ -155,6 +170,21 @@ class PeopleReads:
         return await self._writer.submit(work, happened)
 
 
+def open_of(selection: Selection) -> Select[Any]:
+    """The statement of `open_jobs`."""
+    return (
+        select(_J.phase, _J.quota_key, func.count(), func.max(_J.began_at))
+        .where(_LANE, _J.phase.in_(_OPEN), *_conditions(selection))
+        .group_by(_J.phase, _J.quota_key)
+    )
+
+
+def last_of(selection: Selection) -> Select[Any]:
+    """The statement of `last_waiting`: from the end of the queue's index to the first that is selected."""
+    chosen = jobs_where(_LANE, _WAITING, _J.quota_key == bindparam("key"), *_conditions(selection))
+    return with_attempts(chosen.order_by(_J.priority, _J.turn.desc(), _J.id.desc()).limit(1), "id")
+
+
 def _conditions(selection: Selection) -> list[Any]:
     conditions: list[Any] = []
     if selection.scope is not None and selection.kind is not None:
@@ -173,6 +203,8 @@ def _conditions(selection: Selection) -> list[Any]:
         conditions.append(_J.group_name == selection.group)
     if selection.text is not None:
         conditions.append(_J.name.contains(selection.text, autoescape=True))
+    if selection.search is not None:
+        conditions.append(_J.id.in_(jobs_found(selection.search)))
     conditions.extend(
         _J.id.in_(select(LABELS.c.job_id).where(LABELS.c.key == key, LABELS.c.value == value))
         for key, value in selection.labels.items()

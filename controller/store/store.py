@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import case, select, update
 
 from controller.errors import FencedOutError, StoreError, StoreUnavailableError
+from controller.measures import Histogram
 from controller.seams import Clock
 from controller.store import LaneRecord
 from controller.store.database import Database, Transaction
@@ -35,6 +36,10 @@ class SqlStore(LaneReads, LaneWrites, SqlInbox, SqlOutbox, PeopleReads):
         LaneWrites.__init__(self, database, writer, clock, instance)
         self._database = database
         self._writer = writer
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        return self._writer.commit_seconds
 
     async def facts(self) -> Mapping[str, str]:
         return await read_facts(self._database)

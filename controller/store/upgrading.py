@@ -7,7 +7,7 @@ transaction; a store of a newer program is refused and stays untouched.
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import column, inspect, select, table, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ from controller.errors import StoreError
 from controller.store.facts import PROGRAM
 from controller.store.schema import FACTS
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final[tuple[str, ...]] = ("0001",)
 """Every version of the schema that this program knows, oldest first."""
 _VERSIONS: Final = table("alembic_version", column("version_num"))
 
@@ -39,6 +39,8 @@ async def upgrade(connection: AsyncConnection, *, begin: str, shown: str) -> Non
     await connection.exec_driver_sql(begin)
     try:
         await connection.run_sync(_run)
+        # With the schema, not after it: from now on only this program, or a later one, can open the store.
+        await connection.execute(update(FACTS).where(FACTS.c.key == PROGRAM).values(value=__version__))
     except BaseException:
         await connection.exec_driver_sql("ROLLBACK")
         raise

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from controller.errors import FencedOutError, StoreError, StoreUnavailableError
+from controller.measures import Histogram
 from controller.seams import Clock, Failpoint
 from controller.store.database import Database, Transaction, WritingConnection
 from controller.store.faults import DRIVER_ERRORS, translate, translated
@@ -72,6 +73,8 @@ class Writer:
         self._clock = clock
         self._failpoint = failpoint
         self._connection: WritingConnection | None = connection
+        self.commit_seconds = Histogram()
+        """How long transactions took, from their begin to the end of their commit."""
         self._send, self._receive = anyio.create_memory_object_stream[Unit[Any]](UNITS_QUEUED_MAX)
 
     async def submit(self, work: Work[T], happened: Happened[T] | None = None) -> T:
@@ -158,6 +161,7 @@ class Writer:
         """
         if not units:
             return []
+        began = self._clock.monotonic()
         try:
             with translated(self._database.shown):
                 transaction = await self._begin()
@@ -171,6 +175,7 @@ class Writer:
         await self._failpoint("store.commit:before")
         if not await self._finish(transaction, results):
             raise StoreUnavailableError(f"the store {self._database.shown} did not take a commit")
+        self.commit_seconds.observe(self._clock.monotonic() - began)
         await self._failpoint("store.commit:after")
         for unit, result in results:
             unit.answer(result)

@@ -486,6 +486,11 @@ SELECTIONS = [
     pytest.param(Selection(group="g"), {"c"}, id="group"),
     pytest.param(Selection(text="%"), set(), id="text is no pattern"),
     pytest.param(Selection(text="a"), {"a"}, id="text"),
+    pytest.param(Selection(search="RN:B"), {"b"}, id="search of a remote id"),
+    pytest.param(Selection(search="X"), {"a", "b"}, id="search of a label's value"),
+    pytest.param(Selection(search="C"), {"c"}, id="search of a name"),
+    pytest.param(Selection(search="_"), set(), id="search is no pattern"),
+    pytest.param(Selection(search="x", phases=frozenset({Phase.RUNNING})), {"b"}, id="search and phase"),
 ]
 
 
@@ -546,6 +551,8 @@ async def test_dead_letters_are_taken_once(place: Place) -> None:
         assert [letter.subject for letter in kept] == ["s0", "s1", "s2"]
         assert (kept[0].body, kept[0].reason) == (b"\x00\xff", "bad\ufffd name")
         assert await store.list_dead_letters(kept[0].id, 1) == [kept[1]]
+        assert await store.list_dead_letters(0, 2, newest=True) == [kept[2], kept[1]]
+        assert await store.list_dead_letters(kept[1].id, 2, newest=True) == [kept[0]]
         taken = await store.take_dead_letters([kept[2].id, kept[0].id, 10**6])
         assert taken == [kept[0], kept[2]]
         assert await store.take_dead_letters([kept[0].id]) == []

@@ -44,6 +44,7 @@ HOT = [
     pytest.param(lane_reads._SLOTS, "jobs_live", id="slots"),
     pytest.param(lane_reads._MIRRORS, "jobs_remote", id="mirrors"),
     pytest.param(lane_reads._RUNNING_AFTER, "jobs_live", id="running"),
+    pytest.param(lane_reads._BRIEFLY, "jobs_live", id="running jobs, briefly"),
     pytest.param(lane_reads._SUMMARY, "COVERING INDEX jobs_by_phase", id="summary"),
     pytest.param(lane_reads._KNOWN, "attempts_remote", id="known remote ids"),
     pytest.param(lane_reads._ORPHANS, "sqlite_autoindex_orphans", id="orphans"),
