@@ -571,6 +571,15 @@ def test_canonical_json() -> None:
     assert spec_digest(None) != spec_digest({})
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53).map(float))
+def test_a_whole_number_has_one_form_in_canonical_json(number: float) -> None:
+    alone, beside_a_text = canonical_json({"a": number}), canonical_json({"a": number, "b": "1.0"})
+    assert beside_a_text == alone.removesuffix(b"}") + b',"b":"1.0"}'
+    assert json.loads(alone) == {"a": number}
+    if number.is_integer() and abs(number) <= 2**53:
+        assert alone == b'{"a":%d}' % int(number)
+
+
 def test_the_stored_form_is_what_a_user_would_write() -> None:
     assert to_json(accepted({"kind": "ModelInvocationJob", "name": "a", "desired": "Absent", "priority": 0})) == {
         "kind": "bedrock.ModelInvocationJob",

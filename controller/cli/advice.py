@@ -6,17 +6,23 @@ Invariant: pure; says only what the job and its lane show.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from controller.cli.text import shown
+from controller.cli.text import number, shown
+from controller.kinds import KINDS
+from controller.kinds.kind import ALL_JOBS
 
 Object = Mapping[str, Any]
 
-_HOW_TO_TEST: Final = (
+_SLOT: Final = ("used", "ours", "ceiling", "configured")
+_ROLE_HINT: Final = (
     "most often the identity that Ferryman runs as lacks iam:PassRole on the job's role {role}; test it with:"
     " aws iam simulate-principal-policy --policy-source-arn <your role's ARN> --action-names iam:PassRole"
     " --resource-arns {role} --context-entries"
     " ContextKeyName=iam:PassedToService,ContextKeyType=string,ContextKeyValues={service}"
 )
-_SERVICES: Final = {"personalize": "personalize.amazonaws.com"}
+_CALLER_HINT: Final = (
+    "AWS runs such a job with the permissions of whoever creates it: most often the identity that Ferryman runs as"
+    " lacks {actions} on what the spec names; `ferryman iam-policy --kind {kind}` prints what is needed"
+)
 
 
 def role_of(spec: Any) -> str:
@@ -24,10 +30,14 @@ def role_of(spec: Any) -> str:
     return role if isinstance(role, str) and role else "<role ARN>"
 
 
-def pass_role_hint(kind: str, role: str) -> str:
-    """How to test `iam:PassRole`, the permission that new users miss first."""
-    service = _SERVICES.get(kind.partition(".")[0], "bedrock.amazonaws.com")
-    return _HOW_TO_TEST.format(role=role, service=service)
+def denied_hint(kind: str, role: str) -> str:
+    """The permission that new users of a kind miss first, and how to test for it."""
+    known = KINDS.get(kind)
+    if known is not None and known.permissions.as_caller:
+        actions = ", ".join(action for part in known.permissions.as_caller for action in part.actions)
+        return _CALLER_HINT.format(actions=actions, kind=known.short)
+    service = known.permissions.passes_role_to if known is not None else ""
+    return _ROLE_HINT.format(role=role, service=service or "bedrock.amazonaws.com")
 
 
 def advice(job: Object, lane: Object | None) -> Sequence[str]:
@@ -59,25 +69,72 @@ def _waiting(job: Object, lane: Object, reason: str) -> Iterator[str]:
     match reason:
         case "AccessDenied":
             kind = str(job.get("kind"))
-            yield f"AWS denied the create; {pass_role_hint(kind, role_of(job.get('spec')))}"
+            yield f"AWS denied the create; {denied_hint(kind, role_of(job.get('spec')))}"
             yield "it is tried again by itself; `ferryman doctor` tests the other permissions"
         case "Paused":
             why = f" ({shown(lane['pauseReason'])})" if lane.get("pauseReason") else ""
             yield f"its lane is paused{why}: `ferryman resume {name}` lets it go on"
         case "QuotaFull":
             yield "all slots of its quota are taken; it goes on by itself when one frees: `ferryman lanes` shows them"
+            yield from _slots(str(job.get("kind")), lane)
         case "ScopeUnavailable":
-            yield "AWS does not accept the credentials of its scope: `ferryman doctor` says what is wrong"
-        case "RateLimited" | "Queued":
-            yield "nothing is wrong: it waits for its turn"
+            why = f" ({shown(lane['unavailable'])})" if lane.get("unavailable") else ""
+            yield f"AWS does not accept the credentials of its scope{why}: `ferryman doctor` says what is wrong"
+            yield "it goes on by itself within a minute once they are accepted"
+        case "RateLimited":
+            yield "nothing is wrong: creates are paced so that AWS does not throttle them"
+            yield from _pace(str(job.get("kind")), lane)
+        case "Queued":
+            yield f"nothing is wrong: {_turn(job)}; a higher `priority` in its document lets it go earlier"
         case "Backoff":
-            yield "it is tried again by itself after a pause"
+            yield "its last try failed, as the message says; it is tried again by itself within minutes"
+
+
+def _turn(job: Object) -> str:
+    queue = job.get("queue")
+    position = queue.get("position") if isinstance(queue, Mapping) else None
+    if not isinstance(position, int) or position <= 1:
+        return "it is the next of its lane"
+    return f"{position - 1} jobs of its lane go before it"
+
+
+def _slots(kind: str, lane: Object) -> Iterator[str]:
+    """Who holds the slots, and what would give more of them."""
+    keys = lane.get("slots")
+    for key, slot in keys.items() if isinstance(keys, Mapping) else ():
+        if not isinstance(slot, Mapping):
+            continue
+        used, ours, ceiling, configured = (number(slot.get(member)) for member in _SLOT)
+        if used < ceiling and slot.get("parked") is not True:
+            continue
+        which = "" if key == ALL_JOBS else f" of {shown(key)}"
+        others = f", {used - ours} of them by jobs that are not Ferryman's" if used > ours else ""
+        yield f"{used} of {ceiling} slots{which} are taken{others}"
+        if ceiling < configured:
+            yield (
+                f"AWS has refused more than {ceiling}{which} although the settings allow {configured}: look up the"
+                " account's quota in Service Quotas"
+            )
+        else:
+            yield f"after AWS has raised the account's quota, say so in the settings: limits.{kind}.jobs"
+
+
+def _pace(kind: str, lane: Object) -> Iterator[str]:
+    rates = lane.get("rates")
+    create = rates.get("create") if isinstance(rates, Mapping) else None
+    if not isinstance(create, Mapping):
+        return
+    rate, ceiling, throttles = create.get("rate"), create.get("ceiling"), number(create.get("throttles"))
+    if isinstance(rate, int | float) and isinstance(ceiling, int | float) and rate < ceiling and throttles:
+        yield f"AWS has throttled {throttles} creates: the pace is {rate:.3g}/s now, up to {ceiling:g}/s by itself"
+    elif isinstance(ceiling, int | float):
+        yield f"the pace is {ceiling:g}/s, by limits.{kind}.create in the settings"
 
 
 def _failed(job: Object, target: str, reason: str) -> Iterator[str]:
     match reason:
         case "AccessDenied":
-            yield f"AWS denied it; {pass_role_hint(str(job.get('kind')), role_of(job.get('spec')))}"
+            yield f"AWS denied it; {denied_hint(str(job.get('kind')), role_of(job.get('spec')))}"
             yield f"then `ferryman retry {target}`"
         case "CreateRefused":
             yield "AWS refused the spec: mend the document and apply it with `onSpecChange: replace`"

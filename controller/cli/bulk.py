@@ -1,7 +1,7 @@
 """`stop`, `delete`, `retry`, `resolve`: one job, or all that a selection means.
 
-Invariant: more than one job is never touched without a yes, said at the terminal or as `--yes`; every job is never
-meant by accident.
+Invariant: more than one job, or every job however many they are, is never touched without a yes, said at the terminal
+or as `--yes`; every job is never meant by accident.
 """
 
 from collections import Counter
@@ -85,12 +85,12 @@ def _count(client: Client, selected: Selected) -> int:
 
 
 def _sure(terminal: Terminal, order: Order, count: int) -> bool:
-    if order.yes or (count == 1 and order.verb not in DESTRUCTIVE):
+    if order.yes or (count == 1 and not order.every and order.verb not in DESTRUCTIVE):
         return True
     many = f"{count}{' or more' if count >= _COUNTED_MAX else ''} job{'s' if count > 1 else ''}"
     if terminal.asks:
         return terminal.confirm(f"{order.verb} {many} ({order.selected})?")
-    if count == 1:
+    if count == 1 and not order.every:
         return True
     raise SettingsError(f"this would {order.verb} {many}: look with --dry-run, then say --yes")
 

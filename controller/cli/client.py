@@ -6,9 +6,11 @@ request has a deadline.
 """
 
 import ipaddress
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
@@ -27,6 +29,9 @@ ANSWER_S: Final = 30.0
 BUSY_S: Final = 120.0
 """How long a daemon that cannot take documents just now is asked again."""
 BUSY_PAUSE_S: Final = 2.0
+SILENCE_S: Final = 60.0
+"""How long a stream of events may say nothing; the daemon says every 15 s that it is there."""
+LINE_LENGTH_MAX: Final = 8 * 1024 * 1024
 _DETAIL_LENGTH_MAX: Final = 2000
 
 Object = Mapping[str, Any]
@@ -46,6 +51,7 @@ class Client:
     Args:
         server: base URL.
         token: bearer token; empty: none.
+        patience_s: how long an answer is waited for, where nothing else is said.
     """
 
     def __init__(
@@ -53,10 +59,12 @@ class Client:
         server: str,
         token: str = "",
         *,
+        patience_s: float = ANSWER_S,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = _base_url(server)
+        self._patience_s = patience_s
         self.sleep = sleep
         self.monotonic = monotonic
         if not (token.isascii() and (token.isprintable() or not token)):
@@ -65,15 +73,17 @@ class Client:
         self._http = httpx.Client(
             base_url=self.server,
             headers={**headers, "accept": "application/json", "user-agent": "ferryman"},
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            timeout=self._timeout(patience_s),
             trust_env=not is_loopback(self.server),
             follow_redirects=False,
         )
 
     @classmethod
-    def from_environment(cls, server: str | None, environment: Mapping[str, str] = os.environ) -> "Client":
+    def from_environment(
+        cls, server: str | None, environment: Mapping[str, str] = os.environ, *, patience_s: float = ANSWER_S
+    ) -> "Client":
         address = server or environment.get("FERRYMAN_SERVER") or DEFAULT_SERVER
-        return cls(address, environment.get("FERRYMAN_HTTP__TOKEN", "").strip())
+        return cls(address, environment.get("FERRYMAN_HTTP__TOKEN", "").strip(), patience_s=patience_s)
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +202,35 @@ class Client:
             parameters.append(("subject", subject))
         return _page(self._get("/v1/events", parameters))
 
+    def stream_events(
+        self, *, after: str | None = None, subject: str | None = None
+    ) -> Iterator[tuple[str, Object | None]]:
+        """Events as they come, from now or after a cursor, each with the cursor behind it; the first is a cursor alone.
+
+        Raises:
+            NoDaemonError: there is none, or it has gone, or says nothing any more.
+        """
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after is not None else {})
+        parameters = {"subject": subject} if subject is not None else {}
+        cursor = after or ""
+        with (
+            self._reaching(SILENCE_S),
+            self._http.stream(
+                "GET", "/v1/events", params=parameters, headers=headers, timeout=self._timeout(SILENCE_S)
+            ) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                raise _refusal(answer, self.server)
+            for line in _lines(answer):
+                field, _, value = line.partition(": ")
+                if field == "id":
+                    cursor = value
+                elif field == "data":
+                    yield cursor, _object(_json(value))
+                elif not line and cursor and cursor != after:
+                    yield cursor, None
+
     def lanes(self) -> list[Object]:
         return _page(self._get("/v1/lanes"))[0]
 
@@ -235,17 +274,33 @@ class Client:
         parameters: Sequence[tuple[str, str]] = (),
         body: Any = None,
         *,
-        timeout_s: float = ANSWER_S,
+        timeout_s: float | None = None,
         accepted: Sequence[int] = (200, 202),
     ) -> Any:
-        try:
+        timeout_s = self._patience_s if timeout_s is None else timeout_s
+        with self._reaching(timeout_s):
             answer = self._http.request(
                 method,
                 path,
                 params=list(parameters),
                 json=body,
-                timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+                timeout=self._timeout(timeout_s),
             )
+        if answer.status_code not in accepted:
+            raise _refusal(answer, self.server)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError) as error:
+            raise _not_understood("answer is not JSON") from error
+
+    def _timeout(self, timeout_s: float) -> httpx.Timeout:
+        return httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+
+    @contextmanager
+    def _reaching(self, timeout_s: float) -> Iterator[None]:
+        """Turns what can go wrong on the way into one sentence."""
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise NoDaemonError(
                 f"no daemon answers at {self.server}: start one with `ferryman run`, or say where it is with --server"
@@ -257,12 +312,23 @@ class Client:
             raise NoDaemonError(
                 f"the connection to {self.server} failed: {str(error) or type(error).__name__}"
             ) from error
-        if answer.status_code not in accepted:
-            raise _refusal(answer, self.server)
-        try:
-            return answer.json()
-        except (ValueError, RecursionError) as error:
-            raise _not_understood("answer is not JSON") from error
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_understood("answer is not JSON") from error
+
+
+def _lines(answer: httpx.Response) -> Iterator[str]:
+    """Lines as they come; one that never ends is not read for ever."""
+    rest = ""
+    for text in answer.iter_text():
+        *lines, rest = (rest + text).split("\n")
+        yield from lines
+        if len(rest) > LINE_LENGTH_MAX:
+            raise _not_understood("answer has a line without an end")
 
 
 def is_loopback(url: str) -> bool:

@@ -10,7 +10,7 @@ from controller.cli.output import Format, json_text, yaml_text
 from controller.cli.selection import full_kind
 from controller.cli.table import Table
 from controller.cli.terminal import Terminal
-from controller.documents import Explanation, explain, split_kind_and_path
+from controller.documents import Explanation, explain, json_schema, json_schema_of_all, split_kind_and_path
 from controller.errors import ExitCode, SettingsError
 from controller.kinds import KINDS, Kind
 
@@ -60,6 +60,17 @@ def show_explanation(terminal: Terminal, text: str) -> ExitCode:
     explanation = explain(kind, path)
     _head(terminal, explanation)
     _members(terminal, explanation)
+    return ExitCode.DONE
+
+
+def show_schema(terminal: Terminal, kind: str | None) -> ExitCode:
+    """Print the JSON Schema of a document of any kind, or of one.
+
+    Raises:
+        SettingsError: there is no such kind.
+    """
+    schema = json_schema_of_all(KINDS) if kind is None else json_schema(KINDS[full_kind(kind)])
+    terminal.write(json_text(schema) + "\n")
     return ExitCode.DONE
 
 

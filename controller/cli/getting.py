@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any, Final
 
+from controller.cli.advice import advice
 from controller.cli.client import PAGE, Client
 from controller.cli.job_table import job_table, needs_scopes
 from controller.cli.output import Format, json_line, name_of, write_list, write_one, yaml_text
@@ -42,6 +43,8 @@ class Get:
             job = self._one()
             if self.form is Format.TABLE:
                 self._table([job])
+                for sentence in advice(job, None):
+                    self.terminal.remark(sentence)
             else:
                 write_one(job, self.form, self.terminal.write)
         elif self.form is Format.TABLE:

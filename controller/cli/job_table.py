@@ -11,6 +11,7 @@ from controller.cli.table import Table
 from controller.cli.text import age, duration, number, shown
 
 COLUMNS: Final = ("NAME", "KIND", "PHASE", "REASON", "PROGRESS", "ATTEMPT", "AGE")
+_SPARE: Final = ("ATTEMPT", "AGE")
 _BAR: Final = 10
 _DEFAULT_SCOPE: Final = "default"
 
@@ -19,9 +20,9 @@ def job_table(jobs: Sequence[Mapping[str, Any]], now: datetime, *, scopes: bool,
     """One line a job; `scopes` adds the scope in front, `bars` draws progress."""
     rows = [job_row(job, now, bars=bars) for job in jobs]
     if not scopes:
-        return Table(COLUMNS, rows, right=frozenset({"ATTEMPT"}))
+        return Table(COLUMNS, rows, right=frozenset({"ATTEMPT"}), spare=_SPARE)
     with_scope = [(shown(job.get("scope")), *row) for job, row in zip(jobs, rows, strict=True)]
-    return Table(("SCOPE", *COLUMNS), with_scope, right=frozenset({"ATTEMPT"}))
+    return Table(("SCOPE", *COLUMNS), with_scope, right=frozenset({"ATTEMPT"}), spare=_SPARE)
 
 
 def needs_scopes(jobs: Sequence[Mapping[str, Any]]) -> bool:

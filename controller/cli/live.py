@@ -15,8 +15,8 @@ from rich.text import Text
 
 from controller.cli.job_table import job_table, needs_scopes
 from controller.cli.operating import lane_table
-from controller.cli.table import Table, render
-from controller.cli.terminal import Terminal
+from controller.cli.table import Table, render, spared, without
+from controller.cli.terminal import Terminal, left_out
 from controller.cli.text import duration, number, shown
 from controller.control import Control
 from controller.errors import StoreUnavailableError
@@ -77,7 +77,9 @@ def screen(summary: View, lanes: Sequence[View], jobs: Sequence[View], *, width:
 
 
 def _drawn(table: Table, width: int, coloured: bool) -> str:
-    return render(table, width=width, coloured=coloured)
+    gone = spared(table, width)
+    text = render(without(table, gone), width=width, coloured=coloured)
+    return text + (f"{left_out(gone)}\n" if gone else "")
 
 
 def _is_busy(lane: View) -> bool:

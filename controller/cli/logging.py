@@ -4,6 +4,7 @@ Invariant: a line holds no secret, whoever wrote it, the libraries included; a r
 disk behind it, is never an error of the daemon. Lines go to stdout, one JSON object each, or for people at a terminal.
 """
 
+import json
 import logging
 import re
 import sys
@@ -16,6 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from controller.cli.terminal import Terminal
+from controller.cli.text import visible
 from controller.masking import MASK, mask_text
 from controller.settings import LogSettings, Settings
 
@@ -107,16 +109,16 @@ def configure_logging(settings: LogSettings, masker: Masker, terminal: Terminal,
     """
     level = getattr(logging, settings.level.upper())
     shared = _processors(masker)
-    renderer = _renderer(settings, terminal)
+    renderers = _renderers(settings, terminal)
     structlog.configure(
-        processors=[*([_drop_events] if live else []), *shared, renderer],
+        processors=[*([_drop_events] if live else []), *shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *names: _Writer(str(names[0]) if names else "ferryman"),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_name_logger, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
     logging.root.handlers = [_Handler(formatter)]
     logging.root.setLevel(max(level, logging.WARNING))
@@ -133,14 +135,27 @@ def _processors(masker: Masker) -> list[Processor]:
     ]
 
 
-def _renderer(settings: LogSettings, terminal: Terminal) -> Processor:
+def _renderers(settings: LogSettings, terminal: Terminal) -> list[Processor]:
     if settings.format == "console" or (settings.format == "auto" and terminal.stdout.isatty()):
-        return structlog.dev.ConsoleRenderer(colors=terminal.coloured, pad_event_to=0, pad_level=False)
-    return structlog.processors.JSONRenderer(serializer=_json)
+        return [_visible, structlog.dev.ConsoleRenderer(colors=terminal.coloured, pad_event_to=0, pad_level=False)]
+    return [structlog.processors.JSONRenderer(serializer=_json)]
+
+
+def _visible(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Every text safe for a terminal: the renderer writes most of them as they are, and only quotes what nests."""
+    shown = {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
+    if isinstance(trace := event.get("exception"), str):
+        # Set in, so that a line of an error's text cannot pass for a line of the log.
+        shown["exception"] = "\n".join(f"    {visible(line)}" for line in trace.split("\n"))
+    return shown
 
 
 def _json(value: Any, **_options: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode("utf-8", "backslashreplace")
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")
+    except TypeError:
+        # A lone surrogate, or a number beyond 64 bits: what is logged must never be an error of who logs it.
+        return json.dumps(value, default=str, skipkeys=True)
 
 
 def _drop_events(logger: Any, _method: str, event: EventDict) -> EventDict:

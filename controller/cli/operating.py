@@ -1,4 +1,4 @@
-"""`lanes`, `pause`, `resume`, `events`, `deadletters`: what an operator looks at and turns.
+"""`lanes`, `pause`, `resume`, `deadletters`: what an operator looks at and turns.
 
 Invariant: an answer that lacks a member still gives a line.
 """
@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from controller.cli.client import Client
-from controller.cli.describing import event_row
 from controller.cli.job_table import short_kind
-from controller.cli.output import Format, json_line, json_text, yaml_text
+from controller.cli.output import Format, json_text, yaml_text
 from controller.cli.selection import full_kind
-from controller.cli.table import Table
+from controller.cli.table import Table, spared
 from controller.cli.terminal import Terminal
 from controller.cli.text import age, duration, number, shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
@@ -22,7 +21,8 @@ Object = Mapping[str, Any]
 
 _PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain", "Succeeded", "Failed")
 _LANE_COLUMNS: Final = ("LANE", "STATE", "SLOTS", "CREATE/S", "THROTTLES", "ETA", *(phase.upper() for phase in _PHASES))
-FOLLOW_S: Final = 1.0
+_SPARE: Final = ("STOPPING", "CREATING", "THROTTLES", "CREATE/S", "SUCCEEDED", "ETA", "SLOTS", "FAILED", "UNCERTAIN")
+"""What a narrow terminal shows last; of these, what says nothing goes first."""
 REQUEUED_AT_ONCE: Final = 100
 _REASON_LENGTH_MAX: Final = 400
 
@@ -36,7 +36,8 @@ def show_lanes(client: Client, terminal: Terminal, form: Format) -> ExitCode:
     elif form is Format.NAME:
         terminal.write("".join(f"{shown(lane.get('lane'))}\n" for lane in lanes))
     else:
-        terminal.table(lane_table(lanes))
+        table = lane_table(lanes)
+        terminal.table(lane_table(lanes, short=True) if spared(table, terminal.width) else table)
         for lane in lanes:
             _explain_stop(terminal, lane)
     return ExitCode.DONE
@@ -56,7 +57,9 @@ def lane_table(lanes: Sequence[Object], *, short: bool = False) -> Table:
         )
         for lane in lanes
     ]
-    return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]))
+    says = {column for row in rows for column, cell in zip(_LANE_COLUMNS, row, strict=True) if cell not in {"-", "0"}}
+    spare = sorted(_SPARE, key=says.__contains__)
+    return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]), spare=spare)
 
 
 def lane_state(lane: Object) -> str:
@@ -130,39 +133,6 @@ def _lane_name(lane: str) -> str:
     if not slash or not scope or not kind:
         raise SettingsError(f"{lane!r} is not a lane: use SCOPE/KIND as `ferryman lanes` shows it")
     return f"{scope}/{full_kind(kind)}"
-
-
-def show_events(
-    client: Client, terminal: Terminal, form: Format, *, subject: str | None, follow: bool, now: datetime
-) -> ExitCode:
-    """Print the events that are kept, oldest first, and then those that come."""
-    after: str | None = None
-    first = True
-    while not terminal.reader_gone:
-        events, following = client.events(after=after, subject=subject)
-        _print_events(terminal, events, form, now, header=first)
-        first = first and not events
-        ended = not events or following is None or following == after
-        after = following or after
-        if ended and not follow:
-            return ExitCode.DONE
-        if ended:
-            client.sleep(FOLLOW_S)
-    return ExitCode.DONE
-
-
-def _print_events(terminal: Terminal, events: Sequence[Object], form: Format, now: datetime, *, header: bool) -> None:
-    if not events:
-        return
-    if form is Format.TABLE:
-        rows = [(shown(event.get("time")), shown(event.get("subject")), *event_row(event, now)[1:]) for event in events]
-        terminal.table(Table(("TIME", "SUBJECT", "TYPE", "PHASE", "REASON", "MESSAGE"), rows), header=header)
-    elif form is Format.JSON:
-        terminal.write("".join(json_line(event) + "\n" for event in events))
-    elif form is Format.YAML:
-        terminal.write("".join(f"---\n{yaml_text(event)}" for event in events))
-    else:
-        terminal.write("".join(f"{shown(event.get('id'))}\n" for event in events))
 
 
 def show_dead_letters(client: Client, terminal: Terminal, form: Format, now: datetime) -> ExitCode:

@@ -23,6 +23,11 @@ class Format(StrEnum):
     NAME = "name"
 
 
+class PolicyFormat(StrEnum):
+    JSON = "json"
+    TERRAFORM = "terraform"
+
+
 _ESCAPED: Final = re.compile(r"[^\n -~]")
 
 

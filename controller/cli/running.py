@@ -15,6 +15,7 @@ from controller.cli.logging import Masker, configure_logging, secrets_of
 from controller.cli.terminal import Terminal
 from controller.daemon import RunOptions, Watch, expand, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
+from controller.http.guard import read_token
 from controller.settings import Settings, load_settings
 
 
@@ -55,6 +56,8 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     if simulate:
         settings = _simulated(settings)
     expand(files)
+    if settings.http.enabled:
+        read_token(settings.http)  # what is missing is said before a store is made or AWS is asked
     terminal = Terminal()
     live = terminal.shows_live and settings.log.format == "auto"
     configure_logging(settings.log, Masker(secrets_of(settings, os.environ)), terminal, live=live)

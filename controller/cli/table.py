@@ -1,12 +1,13 @@
 """Tables in the manner of kubectl: no lines, columns apart by spaces.
 
-Invariant: a table fits the given width, its widest columns giving way first; without a width nothing is cut. Cells are
-made safe here. A row costs microseconds, so that a hundred thousand of them can be printed.
+Invariant: a table fits the given width: first the columns that can be spared give way, and are named, then the widest
+are cut, and marked; without a width nothing is lost. Cells are made safe here. A row costs microseconds, so that a
+hundred thousand of them can be printed.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.cli.text import visible
@@ -38,6 +39,35 @@ class Table:
     rows: Sequence[Sequence[str]]
     right: frozenset[str] = frozenset()
     """Columns of numbers."""
+    spare: Sequence[str] = ()
+    """Columns that can be left out where there is no room for all, the first to go first."""
+
+
+def without(table: Table, columns: Collection[str]) -> Table:
+    """The table without some of its columns."""
+    kept = [index for index, column in enumerate(table.columns) if column not in columns]
+    if len(kept) == len(table.columns):
+        return table
+    rows = [[row[index] for index in kept] for row in table.rows]
+    return replace(table, columns=[table.columns[index] for index in kept], rows=rows)
+
+
+def spared(table: Table, width: int | None) -> list[str]:
+    """The columns to leave out so that the others fit uncut, as far as that helps."""
+    if width is None:
+        return []
+    needed = {
+        column: max(cells(column), *(cells(visible(row[index])) for row in table.rows))
+        for index, column in enumerate(table.columns)
+        if table.rows
+    }
+    gone: list[str] = []
+    for column in table.spare:
+        if sum(needed.values()) + len(GAP) * (len(needed) - 1) <= width:
+            break
+        if needed.pop(column, None) is not None:
+            gone.append(column)
+    return gone
 
 
 def render(table: Table, *, width: int | None, coloured: bool, header: bool = True) -> str:

@@ -8,15 +8,18 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Final, TextIO
 
-from controller.cli.table import Table, render
+from controller.cli.table import Table, render, spared, without
 from controller.cli.text import visible
 from controller.errors import SettingsError
 
-_CLEAR: Final = "\x1b[H\x1b[2J"
+_HOME: Final = "\x1b[H"
+_CLEAR: Final = f"{_HOME}\x1b[2J"
+_REST_OF_LINE: Final = "\x1b[K"
+_REST_OF_SCREEN: Final = "\x1b[J"
 _WIDTH_UNKNOWN: Final = 120
 
 
@@ -37,6 +40,8 @@ class Terminal:
         self.reader_gone = False
         """Whether stdout was closed by who read it: a command that only shows may end then."""
         self.coloured = self.shows_live and not environment.get("NO_COLOR")
+        self._left_out: Sequence[str] = ()
+        self._drawn = False
 
     @property
     def asks(self) -> bool:
@@ -75,26 +80,45 @@ class Terminal:
             self.stderr.write(f"{visible(text)}\n")
             self.stderr.flush()
 
+    @property
+    def width(self) -> int | None:
+        """Columns of a table; None: as many as it needs."""
+        return self.size[0] if self.shows_live else None
+
     def table(self, table: Table, *, header: bool = True) -> None:
-        self.write(self.rendered(table, header=header))
+        """A table, or what follows of one whose header was written before."""
+        if header:
+            self._left_out = spared(table, self.width)
+        self.write(render(without(table, self._left_out), width=self.width, coloured=self.coloured, header=header))
+        if header and self._left_out:
+            self.remark(left_out(self._left_out))
 
     def rendered(self, table: Table, *, header: bool = True) -> str:
-        width = self.size[0] if self.shows_live else None
-        return render(table, width=width, coloured=self.coloured, header=header)
+        """A table as text, with a line that names what there was no room for."""
+        gone = spared(table, self.width)
+        text = render(without(table, gone), width=self.width, coloured=self.coloured, header=header)
+        return text + (f"{left_out(gone)}\n" if gone else "")
 
     def redraw(self, text: str) -> None:
-        """Show text in place of what stands in the terminal, as much of it as fits."""
+        """Show text in place of what stands in the terminal, as much of it as fits, without a flicker."""
         lines = text.splitlines()
         rows = self.size[1] - 1
         if len(lines) > rows:
             lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more"]
-        self.write(_CLEAR + "\n".join(lines) + "\n")
+        begin = _HOME if self._drawn else _CLEAR
+        self._drawn = True
+        self.write(begin + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST_OF_SCREEN)
 
     def confirm(self, question: str) -> bool:
         """Ask a person; everything but yes is no."""
         self.stderr.write(f"{visible(question)} [y/N] ")
         self.stderr.flush()
         return self._stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def left_out(columns: Sequence[str]) -> str:
+    """Says which columns there was no room for."""
+    return f"no room for {', '.join(columns)}: widen the terminal, or use -o json"
 
 
 def _nowhere() -> TextIO:

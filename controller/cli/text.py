@@ -4,6 +4,7 @@ Invariant: what comes out of `visible` moves no cursor, sets no colour and reord
 message from outside holds.
 """
 
+import math
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ def age(value: Any, now: datetime) -> str:
 
 def duration(seconds: float) -> str:
     """`45s`, `12m`, `3h20m`, `5d2h`: two units at most, the second one only where the first is small."""
+    if not math.isfinite(seconds):
+        return "-"
     whole = max(0, round(seconds))
     for unit, name, below, below_name in (
         (_DAY_S, "d", _HOUR_S, "h"),

@@ -4,6 +4,7 @@ Invariant: a restriction that cannot be judged counts as broken. Roles and bucke
 shape beside the value, so a member that a newer model adds is restricted too.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from controller.validation import child_path, quoted
 from controller.validation.quoting import listed
 
 _S3: Final = "s3://"
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ class Policy:
 
 
 def bucket_of(uri: str) -> str:
-    """The bucket of an S3 URI; empty, which only `*` allows, where it is none."""
-    return uri[len(_S3) :].partition("/")[0] if uri.startswith(_S3) else ""
+    """The bucket of an S3 URI; empty, which only `*` allows, where it is none or cannot be a bucket's name.
+
+    What another reader could take apart differently (percent signs, `@`, `?`, spaces, ARNs) is no name.
+    """
+    name = uri[len(_S3) :].partition("/")[0] if uri.startswith(_S3) else ""
+    return name if _BUCKET.fullmatch(name) else ""
 
 
 def _not_allowed(text: str, patterns: tuple[str, ...]) -> str:

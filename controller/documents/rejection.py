@@ -1,6 +1,7 @@
 """What becomes of a document that cannot be accepted: the reasons, whose it was, and what it looked like.
 
-Invariant: every text in here is valid UTF-8 without NUL, short enough to store, and safe to print.
+Invariant: every text in here is valid UTF-8 without NUL, short enough to store, and safe to print; none but the body
+holds the credentials of a URL.
 """
 
 import json
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from controller.documents.canonical import DEFAULT_SCOPE
+from controller.masking import mask_text
 from controller.validation import PROBLEMS_MAX
 from controller.validation.quoting import cut, printable
 
@@ -74,7 +76,9 @@ def claimed_identity(raw: Any) -> ClaimedIdentity:
 
 
 def _claim(value: Any) -> str | None:
-    return cut(printable(value[: CLAIM_LENGTH_MAX + 1]), CLAIM_LENGTH_MAX) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return cut(printable(mask_text(value[: 8 * CLAIM_LENGTH_MAX])), CLAIM_LENGTH_MAX)
 
 
 def _body(raw: Any) -> tuple[str, bool]:

@@ -1,7 +1,8 @@
 """JSON Schema (2020-12) of documents, for editors and other programs.
 
 Invariant: what validation accepts is valid by the schema. The reverse holds but for what a schema cannot say: the
-settings' scopes and policy, and numbers such as `24.0`, which a schema takes for an integer.
+settings' scopes and policy, numbers such as `24.0`, which a schema takes for an integer, and characters beyond ASCII in
+the few patterns that name Unicode's properties.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from botocore.model import Shape, StructureShape
 from controller.documents.create_shape import OWN_TAGS, CreateKind, create_shape
 from controller.documents.fields import FIELDS
 from controller.documents.plain_text import plain_text
+from controller.documents.schema_patterns import portable
 from controller.model import Desired
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -136,10 +138,9 @@ def _bounds(shape: Shape) -> dict[str, Any]:
 
 
 def _scalar(shape: Shape) -> dict[str, Any]:
-    """A scalar's schema; patterns match the whole value, which JSON Schema leaves to the anchors."""
+    """A scalar's schema."""
     if "enum" in shape.metadata:
         return {"enum": list(shape.metadata["enum"])}
     schema = {"type": _TYPES.get(shape.type_name, shape.type_name), **_bounds(shape)}
-    if "pattern" in shape.metadata:
-        schema["pattern"] = f"^(?:{shape.metadata['pattern']})$"
-    return schema
+    pattern = portable(shape.metadata["pattern"]) if "pattern" in shape.metadata else None
+    return schema if pattern is None else {**schema, "pattern": pattern}

@@ -3,6 +3,7 @@
 Invariant: what is served is in `/openapi.json`, but for the dashboard's own files.
 """
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -14,10 +15,11 @@ from controller.http import problems
 from controller.http.dashboard import FILES, dashboard_router
 from controller.http.documents import documents_router
 from controller.http.events import Streams, events_router
-from controller.http.guard import BodyLimit, Guard, read_token
+from controller.http.guard import SAFE_METHODS, BodyLimit, Guard, read_token
 from controller.http.health import Health, probe_router
 from controller.http.jobs import jobs_router
 from controller.http.lanes import lanes_router
+from controller.http.schemas import answer_examples
 from controller.http.system import system_router
 from controller.settings import Settings
 
@@ -67,13 +69,35 @@ class Application(FastAPI):
                 tags=self.openapi_tags,
                 routes=self.routes,
             )
+            _add_refusals(schema, token_needed=self._token_needed)
             components = schema.setdefault("components", {})
-            components.setdefault("schemas", {}).update(_problem_schemas())
+            shapes = components.setdefault("schemas", {})
+            shapes.update(_problem_schemas())
+            for name, example in answer_examples().items():
+                if name in shapes:
+                    shapes[name]["example"] = example
             if self._token_needed:
                 components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
                 schema["security"] = [{"bearer": []}]
             self.openapi_schema = schema
         return self.openapi_schema
+
+
+def _add_refusals(schema: dict[str, Any], *, token_needed: bool) -> None:
+    """What the guard answers before any route is reached."""
+    for item in schema.get("paths", {}).values():
+        for method, operation in item.items():
+            statuses = [HTTPStatus.MISDIRECTED_REQUEST]
+            if token_needed:
+                statuses.append(HTTPStatus.UNAUTHORIZED)
+            if method.upper() not in SAFE_METHODS:
+                statuses += [HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+            refusals = {
+                str(int(status)): problem
+                for status, problem in problems.documented(*statuses).items()
+                if isinstance(status, int)
+            }
+            operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items()))
 
 
 def _problem_schemas() -> dict[str, Any]:

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request, Response
 
 from controller.control import Control
 from controller.documents import json_schema_of_all
+from controller.documents.schema import DIALECT
+from controller.http import examples
 from controller.http.answers import json_answer
 from controller.http.parameters import DryRun, Wait
 from controller.http.problems import ProblemError, documented, problem_response
-from controller.http.schemas import DOCUMENT_EXAMPLE, DocumentResults
+from controller.http.schemas import DocumentResults
 from controller.kinds import KINDS
 
 SUFFIXES: Final = {
@@ -45,12 +47,17 @@ _BODY: Final[dict[str, Any]] = {
             "application/json": {
                 "schema": {"oneOf": [_DOCUMENT, {"type": "array", "items": _DOCUMENT}]},
                 "examples": {
-                    "one": {"summary": "One document", "value": DOCUMENT_EXAMPLE},
-                    "list": {"summary": "A list of them", "value": [DOCUMENT_EXAMPLE]},
+                    "one": {"summary": "One document", "value": examples.DOCUMENT},
+                    "list": {"summary": "A list of them", "value": [examples.DOCUMENT]},
                 },
             },
-            "application/yaml": {"schema": {"type": "string", "description": "YAML 1.2, one document or many."}},
-            "application/x-ndjson": {"schema": {"type": "string", "description": "JSON Lines."}},
+            "application/yaml": {
+                "schema": {"type": "string", "description": "YAML 1.2, one document or many."},
+                "example": examples.DOCUMENT_YAML,
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": "JSON Lines: a document, or a list of them, on each line."},
+            },
         },
     }
 }
@@ -100,7 +107,10 @@ def documents_router(control: Control) -> APIRouter:
         "/schema",
         summary="The JSON Schema of a document",
         response_class=_SchemaResponse,
-        responses={OK: {"content": {SCHEMA: {"schema": {"type": "object"}}}}, **documented()},
+        responses={
+            OK: {"content": {SCHEMA: {"schema": {"type": "object"}, "example": {"$schema": DIALECT}}}},
+            **documented(),
+        },
     )
     async def read_schema() -> Response:
         """For editors and other programs; the spec of each kind is part of it."""

@@ -5,14 +5,16 @@ client sends back as `Last-Event-ID`. Streams are few, and end when the daemon s
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import anyio
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from controller.control import Control
 from controller.errors import StoreUnavailableError
+from controller.http import examples
 from controller.http.answers import json_answer
 from controller.http.parameters import CURSOR_LENGTH_MAX, CURSOR_PATTERN, PAGE, UNPROCESSABLE, Cursor, Limit
 from controller.http.problems import ProblemError, documented
@@ -24,7 +26,10 @@ BUSY: Final = 503
 STREAM: Final = "text/event-stream"
 STREAMS_MAX: Final = 32
 AT_ONCE: Final = 200
-LOOK_S: Final = 0.5
+LOOK_S: Final = 1.0
+"""How often the store is looked at without being told of a commit: another process may have made one."""
+PAUSE_S: Final = 0.05
+"""Between two looks: commits of a moment are read together."""
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2000
 
@@ -44,7 +49,10 @@ def events_router(control: Control, streams: Streams) -> APIRouter:
         "/events",
         summary="Events, to read back or as they come",
         responses={
-            OK: {"model": EventPage, "content": {STREAM: {"schema": {"type": "string"}}}},
+            OK: {
+                "model": EventPage,
+                "content": {STREAM: {"schema": {"type": "string"}, "example": examples.EVENT_STREAM}},
+            },
             **documented(422, BUSY),
         },
     )
@@ -55,7 +63,12 @@ def events_router(control: Control, streams: Streams) -> APIRouter:
         limit: Limit = PAGE,
         *,
         latest: Annotated[bool, Query(description="The newest events of `subject`, oldest first.")] = False,
-        last_event_id: Annotated[str | None, Header(max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN)] = None,
+        last_event_id: Annotated[
+            str | None,
+            Header(
+                max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN, description="The id of the last event received."
+            ),
+        ] = None,
     ) -> Response:
         """Oldest first, of each job in the order of their sequence. Without `after` from the oldest that is kept.
 
@@ -78,31 +91,45 @@ async def _stream(control: Control, streams: Streams, cursor: str, subject: str 
     await control.following(cursor, subject, 1)  # a wrong cursor is answered before the stream begins
     if streams.open >= STREAMS_MAX:
         raise ProblemError(BUSY, f"{STREAMS_MAX} streams are open already: close one", headers={"retry-after": "5"})
-    return StreamingResponse(
+    return _Counted(
+        streams,
         _events(control, streams, cursor, subject),
         media_type=STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
+class _Counted(StreamingResponse):
+    """A stream that counts from the moment it is granted: many may ask at once before the first has begun."""
+
+    def __init__(self, streams: Streams, content: AsyncIterator[bytes], **named: Any) -> None:
+        super().__init__(content, **named)
+        self._streams = streams
+        streams.open += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
+
+
 async def _events(control: Control, streams: Streams, cursor: str, subject: str | None) -> AsyncIterator[bytes]:
-    streams.open += 1
-    try:
-        yield f"retry: {RETRY_MS}\nid: {cursor}\n\n".encode()
-        said_at = anyio.current_time()
-        while not streams.stopping:
-            try:
-                found, cursor = await control.following(cursor, subject, AT_ONCE)
-            except StoreUnavailableError:
-                found = []
-            for event in found:
-                yield b"id: " + event.cursor.encode() + b"\ndata: " + event.body + b"\n\n"
-            if found:
-                said_at = anyio.current_time()
-                continue
-            if anyio.current_time() - said_at >= HEARTBEAT_S:
-                said_at = anyio.current_time()
-                yield b": still here\n\n"
-            await anyio.sleep(LOOK_S)
-    finally:
-        streams.open -= 1
+    yield f"retry: {RETRY_MS}\nid: {cursor}\n\n".encode()
+    said_at = anyio.current_time()
+    while not streams.stopping:
+        seen = control.committed.count
+        try:
+            found, cursor = await control.following(cursor, subject, AT_ONCE)
+        except StoreUnavailableError:
+            found = []
+        for event in found:
+            yield b"id: " + event.cursor.encode() + b"\ndata: " + event.body + b"\n\n"
+        if found:
+            said_at = anyio.current_time()
+            continue
+        if anyio.current_time() - said_at >= HEARTBEAT_S:
+            said_at = anyio.current_time()
+            yield b": still here\n\n"
+        await control.committed.beyond(seen, LOOK_S)
+        await anyio.sleep(PAUSE_S)

@@ -8,7 +8,9 @@ carries a CORS header. Tokens are compared in constant time.
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,7 @@ BODY_WITHIN_S: Final = 30.0
 TOKEN_BYTES_MAX: Final = 4096
 ANY_HOST: Final = "*"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_AUTHORITY: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,300}")
 _LOOPBACK_NAMES: Final = frozenset({"localhost"})
 _ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound here
 HEADERS: Final = (
@@ -98,14 +101,14 @@ class HostRule:
 
 def _host_name(authority: str) -> str | None:
     """The name in `name[:port]`, in lower case; None where it is malformed."""
+    if not _AUTHORITY.fullmatch(authority):
+        return None
     try:
         parts = urlsplit(f"//{authority}")
         malformed = parts.port is not None and parts.port < 0
     except ValueError:
         return None
-    if malformed or parts.username is not None or parts.path or parts.query or parts.fragment:
-        return None
-    return parts.hostname
+    return None if malformed else parts.hostname
 
 
 def _is_address(name: str) -> bool:
@@ -168,14 +171,31 @@ def _fingerprint(token: bytes) -> bytes:
 
 
 def _is_foreign(headers: Headers, host: str) -> bool:
-    origin = headers.get("origin")
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
-    return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    return any(_authority(origin) != host.lower() for origin in headers.getlist("origin"))
+
+
+def _authority(origin: str) -> str:
+    """The host and port of an Origin header; empty, which is no host, where it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+@dataclass(slots=True)
+class _Body:
+    complete: bool
+    """Whether all of it has arrived."""
 
 
 class BodyLimit:
-    """Ends a request whose body is too long or too slow; adds the headers that every answer carries."""
+    """Ends a request whose body is too long or too slow; adds the headers that every answer carries.
+
+    An answer that does not wait for the rest of a body is the last of its connection: whoever sends that rest for ever,
+    a byte at a time, would keep it.
+    """
 
     def __init__(self, app: ASGIApp, *, bytes_max: int, within_s: float = BODY_WITHIN_S) -> None:
         self._app = app
@@ -183,29 +203,33 @@ class BodyLimit:
         self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Headers(scope=scope)
+        length = asked.get("content-length", "0")
+        body = _Body(complete="transfer-encoding" not in asked and length == "0")
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name.lower() for name, _ in message.get("headers", ())}
+                own = [header for header in message.get("headers", ()) if body.complete or header[0] != b"connection"]
+                present = {name.lower() for name, _ in own}
                 added = [header for header in HEADERS if header[0] not in present]
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                added += [] if body.complete else [(b"connection", b"close")]
+                message = {**message, "headers": [*own, *added]}
             await send(message)
 
-        length = Headers(scope=scope).get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._bytes_max:
             await problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._too_long())(
                 scope, receive, send_with_headers
             )
             return
-        await self._app(scope, self._bounded(receive), send_with_headers)
+        await self._app(scope, self._bounded(receive, body), send_with_headers)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, body: "_Body") -> Receive:
         received = 0
-        complete = False
         deadline = anyio.current_time() + self._within_s
 
         async def receive_bounded() -> Message:
-            nonlocal received, complete
-            if complete:
+            nonlocal received
+            if body.complete:
                 return await receive()
             try:
                 with anyio.fail_after(max(0.0, deadline - anyio.current_time())):
@@ -217,7 +241,7 @@ class BodyLimit:
                     headers={"connection": "close"},
                 ) from error
             received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
+            body.complete = not message.get("more_body", False)
             if received > self._bytes_max:
                 raise ProblemError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._too_long(), headers={"connection": "close"}

@@ -4,7 +4,7 @@ Invariant: AWS's health never counts: an outage there must not take a pod out of
 store at most once a second, however many ask.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from fastapi import APIRouter, Response
@@ -12,13 +12,17 @@ from fastapi.responses import PlainTextResponse
 
 from controller.control import Control
 from controller.control.overview import Recent
+from controller.http import examples
 from controller.http.metrics import CONTENT_TYPE, exposition
 from controller.http.problems import documented, problem_response
+from controller.measures import Histogram
 from controller.seams import Clock
 
 BEAT_S: Final = 0.5
 STALLED_S: Final = 10.0
+OK: Final = 200
 NOT_READY: Final = 503
+_FINE: Final[dict[str, Any]] = {"content": {"text/plain": {"example": "ok\n"}}}
 
 
 class Health:
@@ -27,8 +31,8 @@ class Health:
     def __init__(self, *, clock: Clock) -> None:
         self.clock = clock
         self._beat_at: float | None = None
-        self.stall_s_max = 0.0
-        """The longest time by which a beat was late."""
+        self.delays = Histogram()
+        """By how much beats were late."""
         self.started = False
 
     async def run(self) -> None:
@@ -36,7 +40,7 @@ class Health:
         while True:
             now = self.clock.monotonic()
             if self._beat_at is not None:
-                self.stall_s_max = max(self.stall_s_max, now - self._beat_at - BEAT_S)
+                self.delays.observe(max(0.0, now - self._beat_at - BEAT_S))
             self._beat_at = now
             await anyio.sleep(BEAT_S)
 
@@ -55,27 +59,30 @@ def probe_router(control: Control, health: Health) -> APIRouter:
         "/livez",
         response_class=PlainTextResponse,
         summary="Whether the event loop turns",
-        responses=documented(NOT_READY),
+        responses={OK: _FINE, **documented(NOT_READY)},
     )
     async def livez() -> Response:
+        """Answers while the event loop turns."""
         return _answer("" if health.beating else "the event loop has stalled")
 
     @router.get(
         "/readyz",
         response_class=PlainTextResponse,
         summary="Whether documents are taken; AWS does not count",
-        responses=documented(NOT_READY),
+        responses={OK: _FINE, **documented(NOT_READY)},
     )
     async def readyz() -> Response:
+        """A write to the store that succeeds, at most once a second; AWS's health never counts."""
         return _answer(await why_not_ready.value())
 
     @router.get(
         "/startupz",
         response_class=PlainTextResponse,
         summary="Whether the start is complete",
-        responses=documented(NOT_READY),
+        responses={OK: _FINE, **documented(NOT_READY)},
     )
     async def startupz() -> Response:
+        """Once true, it stays so."""
         health.started = health.started or control.ready()
         return _answer("" if health.started else "starting")
 
@@ -83,10 +90,12 @@ def probe_router(control: Control, health: Health) -> APIRouter:
         "/metrics",
         response_class=PlainTextResponse,
         summary="Metrics in the text format of Prometheus",
-        responses=documented(),
+        responses={OK: {"content": {"text/plain": {"example": examples.METRICS}}}, **documented()},
     )
     async def metrics() -> Response:
-        return Response(await exposition(control, health.stall_s_max), headers={"content-type": CONTENT_TYPE})
+        """Read now; the counts of jobs are at most a second old."""
+        text = await exposition(control, now=health.clock.now(), loop_delays=health.delays)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
 
     return router
 

@@ -13,7 +13,10 @@ from controller.http.parameters import (
     Bounds,
     HowMany,
     JobCursor,
+    JobName,
+    KindName,
     Limit,
+    ScopeName,
     Selected,
     Wait,
     is_any,
@@ -59,7 +62,7 @@ def _add_reads(router: APIRouter, control: Control) -> None:
         return json_answer(await control.jobs(selection, after, limit))
 
     @router.get(_ONE, summary="One job", responses={OK: {"model": JobView}, **documented(404, 503)})
-    async def read_job(scope: str, kind: str, name: str) -> Response:
+    async def read_job(scope: ScopeName, kind: KindName, name: JobName) -> Response:
         """The kind by its full or short name."""
         return json_answer(await control.job(read_identity(control, scope, kind, name)))
 
@@ -77,12 +80,13 @@ def _add_command(router: APIRouter, control: Control, type_: EntryType, summary:
         f"{_ONE}:{type_.value}", summary=summary, responses=_command_responses(), operation_id=f"{type_.value}_job"
     )
     async def command(
-        scope: str,
-        kind: str,
-        name: str,
+        scope: ScopeName,
+        kind: KindName,
+        name: JobName,
         wait: Wait = COMMAND_WAIT_S,
         _body: Annotated[NoArguments | None, Body()] = None,
     ) -> Response:
+        """Durable in the inbox first; with `wait`, the verdict of so many seconds is in the answer."""
         identity = read_identity(control, scope, kind, name)
         return _answer(await control.command(type_, identity, wait_s=wait))
 
@@ -90,8 +94,9 @@ def _add_command(router: APIRouter, control: Control, type_: EntryType, summary:
 def _add_resolve(router: APIRouter, control: Control) -> None:
     @router.post(f"{_ONE}:resolve", summary="Say what became of an uncertain create", responses=_command_responses())
     async def resolve_job(
-        scope: str, kind: str, name: str, body: Annotated[Resolve, Body()], wait: Wait = COMMAND_WAIT_S
+        scope: ScopeName, kind: KindName, name: JobName, body: Annotated[Resolve, Body()], wait: Wait = COMMAND_WAIT_S
     ) -> Response:
+        """Whether AWS made the job: by its remote id, not at all, or given up."""
         identity = read_identity(control, scope, kind, name)
         return _answer(await control.command(EntryType.RESOLVE, identity, body.arguments(), wait_s=wait))
 

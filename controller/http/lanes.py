@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Path, Response
 
 from controller.control import Control
+from controller.http import examples
 from controller.http.answers import json_answer
 from controller.http.parameters import COMMAND_WAIT_S, Wait
 from controller.http.problems import documented, problem_response
@@ -18,6 +19,7 @@ CONFLICT: Final = 409
 
 Command = Callable[..., Awaitable[list[dict[str, Any]]]]
 Said = Annotated[LaneCommand | None, Body()]
+LaneName = Annotated[str, Path(description="`<scope>/<kind>`; the slash may be encoded.", examples=[examples.LANE])]
 
 
 def lanes_router(control: Control) -> APIRouter:
@@ -42,6 +44,7 @@ def _add(router: APIRouter, verb: str, summary: str, command: Command) -> None:
         operation_id=f"{verb}_lanes",
     )
     async def command_all(wait: Wait = COMMAND_WAIT_S, said: Said = None) -> Response:
+        """Every lane of this daemon, with a result for each."""
         asked = said or LaneCommand()
         return json_answer({"items": await command(None, asked.reason, wait_s=wait), "next": None})
 
@@ -55,8 +58,8 @@ def _add(router: APIRouter, verb: str, summary: str, command: Command) -> None:
         },
         operation_id=f"{verb}_lane",
     )
-    async def command_one(lane: str, wait: Wait = COMMAND_WAIT_S, said: Said = None) -> Response:
-        """A lane's name is `<scope>/<kind>`; the slash may be encoded."""
+    async def command_one(lane: LaneName, wait: Wait = COMMAND_WAIT_S, said: Said = None) -> Response:
+        """What runs is left alone; the other lanes go on."""
         asked = said or LaneCommand()
         (view,) = await command(lane, asked.reason, wait_s=wait)
         if view["answer"] == "rejected":

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
+from pydantic import AwareDatetime, BeforeValidator
 
 from controller.control import Control
 from controller.errors import NotFoundError
+from controller.http import examples
 from controller.http.problems import ProblemError
 from controller.http.requests import KIND_SCHEMA, Bulk, Text
 from controller.kinds import find_kind
@@ -32,6 +34,19 @@ Cursor = Annotated[
     Query(max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN, description="The `next` of the page before."),
 ]
 JobCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="The `next` of the page before.")]
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and "T" not in value.upper():
+        raise ValueError("a time as RFC 3339 writes it")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+"""A time as RFC 3339 writes it; a bare number is none."""
+ScopeName = Annotated[str, Path(description="The job's scope.", examples=["default"])]
+KindName = Annotated[str, Path(description="Its kind, by the full or the short name.", examples=[examples.KIND])]
+JobName = Annotated[str, Path(description="Its name.", examples=[examples.NAME])]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items of the page.")]
 Wait = Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="Seconds to wait for the verdict.")]
 DryRun = Annotated[bool, Query(alias="dryRun", description="Only say what would happen.")]
@@ -39,17 +54,23 @@ DryRun = Annotated[bool, Query(alias="dryRun", description="Only say what would 
 
 def read_selection(
     *,
-    phase: Annotated[list[Phase] | None, Query(max_length=20)] = None,
-    reason: Annotated[list[WaitReason | FailReason] | None, Query(max_length=20)] = None,
+    phase: Annotated[list[Phase] | None, Query(max_length=20, description="In one of these phases.")] = None,
+    reason: Annotated[
+        list[WaitReason | FailReason] | None, Query(max_length=20, description="For one of these reasons.")
+    ] = None,
     label: Annotated[
         list[Annotated[str, Query(max_length=600, pattern=r"^[^\x00=]+=[^\x00]*$")]] | None,
         Query(max_length=20, description="`key=value`; all of them must hold."),
     ] = None,
     kind: Annotated[Text | None, Query(description="Full or short name.", json_schema_extra=KIND_SCHEMA)] = None,
-    scope: Annotated[Text | None, Query()] = None,
-    name: Annotated[Text | None, Query()] = None,
-    group: Annotated[Text | None, Query()] = None,
+    scope: Annotated[Text | None, Query(description="In this scope.")] = None,
+    name: Annotated[Text | None, Query(description="Called just so.")] = None,
+    group: Annotated[Text | None, Query(description="In this group.")] = None,
     text: Annotated[Text | None, Query(description="Part of the name.")] = None,
+    search: Annotated[
+        Text | None,
+        Query(description="Part of the name, of the remote id or of a label's value; case does not matter."),
+    ] = None,
 ) -> Selection:
     """The jobs that a query means."""
     pairs = [item.partition("=") for item in label or ()]
@@ -62,6 +83,7 @@ def read_selection(
         labels={key: value for key, _, value in pairs},
         group=group,
         text=text or None,
+        search=search or None,
     )
 
 
@@ -115,6 +137,7 @@ def merged(selection: Selection, bulk: Bulk) -> Selection:
         labels={**selection.labels, **bulk.label},
         group=bulk.group if bulk.group is not None else selection.group,
         text=bulk.text or selection.text,
+        search=selection.search,
     )
 
 

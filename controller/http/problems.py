@@ -17,11 +17,17 @@ from starlette.exceptions import HTTPException
 
 from controller.control import BadCursorError
 from controller.errors import NotFoundError, StoreUnavailableError
+from controller.http import examples
 from controller.intake import InboxFullError
+from controller.masking import mask_value
+from controller.validation.quoting import cut, printable
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
 PROBLEMS_MAX: Final = 50
+PART_LENGTH_MAX: Final = 64
+PATH_LENGTH_MAX: Final = 256
+DEFECT: Final = "this is a defect of Ferryman; its log says more"
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +49,7 @@ class Problem(BaseModel):
                 "type": "about:blank",
                 "title": "Not Found",
                 "status": 404,
-                "detail": "there is no job default/bedrock.ModelInvocationJob/nightly-20261121-0001",
+                "detail": examples.PROBLEMS[404],
             }
         },
     )
@@ -64,9 +70,8 @@ class ProblemError(HTTPException):
 
 
 def problem_body(status: int, detail: str, **members: Any) -> bytes:
-    return orjson.dumps(
-        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
-    )
+    told = mask_value({"detail": detail, **members})
+    return orjson.dumps({"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, **told})
 
 
 def problem_response(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
@@ -95,7 +100,10 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
-        {"path": ".".join(str(part) for part in item["loc"]), "message": str(item["msg"])}
+        {
+            "path": cut(".".join(cut(printable(str(part)), PART_LENGTH_MAX) for part in item["loc"]), PATH_LENGTH_MAX),
+            "message": str(item["msg"]),
+        }
         for item in _bounded(error.errors())
     ]
     detail = "; ".join(f"{item['path']}: {item['message']}" for item in errors[:5])
@@ -129,14 +137,19 @@ def _busy(detail: str) -> Response:
 
 async def _on_defect(request: Request, error: Exception) -> Response:
     _log.error("http.defect", method=request.method, path=request.url.path, error=type(error).__name__)
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a defect of Ferryman; its log says more")
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, DEFECT)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: these problems, and that any other error is one as well."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
+        status: {"description": HTTPStatus(status).phrase, "content": _example(status)} for status in statuses
     }
-    responses["default"] = {"description": "Any other error.", "content": content}
+    responses["default"] = {"description": "Any other error.", "content": _example(HTTPStatus.INTERNAL_SERVER_ERROR)}
     return responses
+
+
+def _example(status: int) -> dict[str, Any]:
+    detail = examples.PROBLEMS.get(status, DEFECT)
+    value = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status), "detail": detail}
+    return {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": value}}

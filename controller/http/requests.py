@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
-from controller.http.schemas import KIND_EXAMPLE
+from controller.http import examples
 from controller.kinds import KINDS
 from controller.model import FailReason, Phase, WaitReason
 
@@ -20,11 +20,13 @@ class _Asked(BaseModel):
 
 
 _KINDS: list[JsonValue] = [*KINDS, *(kind.short for kind in KINDS.values())]
-KIND_SCHEMA: dict[str, JsonValue] = {"examples": [KIND_EXAMPLE], "enum": _KINDS}
+KIND_SCHEMA: dict[str, JsonValue] = {"examples": [examples.KIND], "enum": _KINDS}
 
 
 class NoArguments(_Asked):
     """Nothing has to be said."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
 
 class Resolve(_Asked):

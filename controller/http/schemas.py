@@ -3,26 +3,13 @@
 Invariant: answers are built in `control` and are not passed through these models; a test holds the two together.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from controller.http import examples
 from controller.model import Desired, Phase
-
-KIND_EXAMPLE = "bedrock.ModelInvocationJob"
-NAME_EXAMPLE = "nightly-20261121-0001"
-JOB_EXAMPLE: dict[str, JsonValue] = {"scope": "default", "kind": KIND_EXAMPLE, "name": NAME_EXAMPLE}
-DOCUMENT_EXAMPLE: dict[str, Any] = {
-    "kind": KIND_EXAMPLE,
-    "name": NAME_EXAMPLE,
-    "labels": {"run": "nightly"},
-    "spec": {
-        "roleArn": "arn:aws:iam::123456789012:role/batch",
-        "modelId": "amazon.nova-lite-v1:0",
-        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://bucket/in/0001.jsonl"}},
-        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket/out/"}},
-    },
-}
 
 Answer = Literal["accepted", "unchanged", "ignored", "rejected", "pending"]
 Time = Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
@@ -30,6 +17,22 @@ Time = Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
 
 class _Answered(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+def _like(example: dict[str, JsonValue]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": example})
+
+
+def answer_examples() -> dict[str, Any]:
+    """The example of each shape that has one; FastAPI leaves out their nulls."""
+    extras = {shape.__name__: shape.model_config.get("json_schema_extra") for shape in _shapes(_Answered)}
+    return {name: extra["example"] for name, extra in extras.items() if isinstance(extra, dict) and "example" in extra}
+
+
+def _shapes(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for below in shape.__subclasses__():
+        yield below
+        yield from _shapes(below)
 
 
 class JobName(_Answered):
@@ -51,40 +54,13 @@ class DocumentResult(_Answered):
 
 
 class DocumentResults(_Answered):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "items": [
-                    {
-                        "index": 0,
-                        "answer": "accepted",
-                        "message": "accepted",
-                        "problems": [],
-                        "inboxId": 17,
-                        "uid": "mfzwizltoq2gk43u",
-                        "job": JOB_EXAMPLE,
-                    }
-                ],
-                "dryRun": False,
-            }
-        }
-    )
+    model_config = _like(examples.DOCUMENT_RESULTS)
     items: list[DocumentResult]
     dryRun: bool  # noqa: N815 - as it goes on the wire
 
 
 class CommandResult(_Answered):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "job": JOB_EXAMPLE,
-                "inboxId": 18,
-                "answer": "accepted",
-                "message": "stopping",
-                "uid": "mfzwizltoq2gk43u",
-            }
-        }
-    )
+    model_config = _like(examples.COMMAND_RESULT)
     job: JobName
     inboxId: int | None  # noqa: N815 - as it goes on the wire
     answer: Answer
@@ -93,6 +69,7 @@ class CommandResult(_Answered):
 
 
 class BulkResult(_Answered):
+    model_config = _like(examples.BULK_RESULT)
     items: list[CommandResult]
     counts: dict[str, int]
     """How many of each answer."""
@@ -131,37 +108,7 @@ class QueuePlace(_Answered):
 
 
 class JobView(_Answered):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "uid": "mfzwizltoq2gk43u",
-                **JOB_EXAMPLE,
-                "generation": None,
-                "incarnation": 1,
-                "desired": "Completed",
-                "phase": "Pending",
-                "reason": "QuotaFull",
-                "message": None,
-                "remoteStatus": None,
-                "remoteId": None,
-                "remoteName": None,
-                "attempt": 0,
-                "attempts": [],
-                "records": {"total": 0, "processed": 0, "succeeded": 0, "failed": 0},
-                "partial": False,
-                "deadlineExceeded": False,
-                "output": {"uri": "s3://bucket/out/", "manifest": None},
-                "queue": {"position": 3, "etaSeconds": 840.0},
-                "labels": {"run": "nightly"},
-                "group": "",
-                "priority": 0,
-                "spec": DOCUMENT_EXAMPLE["spec"],
-                "acceptedAt": "2026-11-21T03:40:00.000Z",
-                "startedAt": None,
-                "endedAt": None,
-            }
-        }
-    )
+    model_config = _like(examples.WAITING_JOB)
     uid: str
     scope: str
     kind: str
@@ -192,12 +139,14 @@ class JobView(_Answered):
 
 
 class JobPage(_Answered):
+    model_config = _like(examples.JOB_PAGE)
     items: list[JobView]
     next: str | None
     """The `after` of the next page; null: that was the last. A page can be short and still have one."""
 
 
 class CloudEvent(_Answered):
+    model_config = _like(examples.EVENT)
     specversion: str
     id: str
     source: str
@@ -210,6 +159,7 @@ class CloudEvent(_Answered):
 
 
 class EventPage(_Answered):
+    model_config = _like(examples.EVENT_PAGE)
     items: list[CloudEvent]
     next: str | None
     """The `after` for what follows, now or later."""
@@ -249,6 +199,7 @@ class LaneBrief(_Answered):
 
 
 class LaneView(LaneBrief):
+    model_config = _like(examples.LANE_VIEW)
     scope: str
     kind: str
     pauseReason: str  # noqa: N815 - as it goes on the wire
@@ -261,11 +212,13 @@ class LaneView(LaneBrief):
 
 
 class LanePage(_Answered):
+    model_config = _like(examples.LANE_PAGE)
     items: list[LaneView]
     next: None
 
 
 class LaneResult(_Answered):
+    model_config = _like(examples.LANE_RESULT)
     lane: str
     inboxId: int | None  # noqa: N815 - as it goes on the wire
     answer: Answer
@@ -273,11 +226,38 @@ class LaneResult(_Answered):
 
 
 class LaneResults(_Answered):
+    model_config = _like(examples.LANE_RESULTS)
     items: list[LaneResult]
     next: None
 
 
+class SinkView(_Answered):
+    name: str
+    depth: int
+    """Events that it has not yet taken."""
+    oldestAt: Time  # noqa: N815 - as it goes on the wire
+    delivered: int
+    """Since the start, as the next."""
+    deadLettered: int  # noqa: N815 - as it goes on the wire
+    failures: int
+    """Batches in a row of which it took nothing."""
+    problem: str
+    """Why the last delivery failed; empty if it did not."""
+
+
+class SelectionEstimate(_Answered):
+    """Of the jobs that the filters of the request mean; reasons are left out."""
+
+    waiting: int
+    running: int
+    etaSeconds: float | None  # noqa: N815 - as it goes on the wire
+    """Estimate until the last waiting one is created; null: it cannot be told."""
+    endSeconds: float | None  # noqa: N815 - as it goes on the wire
+    """Estimate until the last one has ended; null: it cannot be told."""
+
+
 class Summary(_Answered):
+    model_config = _like(examples.SUMMARY)
     instance: str
     version: str
     uptimeSeconds: float  # noqa: N815 - as it goes on the wire
@@ -289,8 +269,31 @@ class Summary(_Answered):
     waiting: int
     etaSeconds: float | None  # noqa: N815 - as it goes on the wire
     """Estimate until everything that waits is created; null: it cannot be told."""
+    selection: SelectionEstimate | None
+    """Null without filters."""
     inbox: int
     deadLetters: int  # noqa: N815 - as it goes on the wire
+    sinks: list[SinkView]
+
+
+class Trend(_Answered):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "times": ["2026-11-21T03:40:00.000Z", "2026-11-21T03:40:10.000Z"],
+                "phases": {"Pending": [9, 7], "Creating": [0, 0], "Running": [1, 3]},
+                "created": [1, 3],
+                "throttles": [0, 0],
+            }
+        }
+    )
+    times: list[Annotated[str, Field(json_schema_extra={"format": "date-time"})]]
+    """Oldest first; every other list has an item for each."""
+    phases: dict[str, list[int]]
+    created: list[int]
+    """Creates that AWS has accepted since the start of this daemon."""
+    throttles: list[int]
+    """Calls that AWS has throttled since then."""
 
 
 class DeadLetterView(_Answered):
@@ -304,6 +307,7 @@ class DeadLetterView(_Answered):
 
 
 class DeadLetterPage(_Answered):
+    model_config = _like(examples.DEAD_LETTERS)
     items: list[DeadLetterView]
     next: str | None
 
@@ -315,9 +319,11 @@ class Requeued(_Answered):
 
 
 class RequeueResults(_Answered):
+    model_config = _like(examples.REQUEUED)
     items: list[Requeued]
     next: None
 
 
 class Stopping(_Answered):
+    model_config = _like(examples.STOPPING)
     message: str

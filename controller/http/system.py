@@ -1,4 +1,4 @@
-"""`/v1/summary`, `/v1/deadletters`, `/v1/shutdown`: the daemon as a whole."""
+"""`/v1/summary`, `/v1/history`, `/v1/deadletters`, `/v1/shutdown`: the daemon as a whole."""
 
 from typing import Annotated, Final
 
@@ -6,10 +6,10 @@ from fastapi import APIRouter, Body, Query, Response
 
 from controller.control import Control
 from controller.http.answers import json_answer
-from controller.http.parameters import PAGE
+from controller.http.parameters import PAGE, Moment, Selected, is_any
 from controller.http.problems import documented
 from controller.http.requests import NoArguments, Requeue
-from controller.http.schemas import DeadLetterPage, RequeueResults, Stopping, Summary
+from controller.http.schemas import DeadLetterPage, RequeueResults, Stopping, Summary, Trend
 
 OK: Final = 200
 ACCEPTED: Final = 202
@@ -23,9 +23,25 @@ def system_router(control: Control) -> APIRouter:
     @router.get(
         "/summary", summary="How things stand", tags=["daemon"], responses={OK: {"model": Summary}, **documented(503)}
     )
-    async def read_summary() -> Response:
-        """Counts are at most a second old."""
-        return json_answer(await control.summary())
+    async def read_summary(selection: Selected) -> Response:
+        """Counts are at most a second old.
+
+        With filters, `selection` says how long the jobs they mean still take; everything else speaks of all jobs.
+        """
+        estimate = None if is_any(selection) else await control.estimate(selection)
+        return json_answer({**await control.summary(), "selection": estimate})
+
+    @router.get(
+        "/history",
+        summary="Jobs by phase over the last day",
+        tags=["daemon"],
+        responses={OK: {"model": Trend}, **documented()},
+    )
+    async def read_history(
+        after: Annotated[Moment | None, Query(description="Only what was seen after this time.")] = None,
+    ) -> Response:
+        """As far as this daemon has seen it: every few seconds of the last hour, every few minutes before."""
+        return json_answer(control.trend(None if after is None else after.timestamp()))
 
     @router.get(
         "/deadletters",
@@ -35,10 +51,12 @@ def system_router(control: Control) -> APIRouter:
     )
     async def list_dead_letters(
         after: Annotated[int, Query(ge=0, le=2**53 - 1, description="The `next` of the page before.")] = 0,
-        limit: Annotated[int, Query(ge=1, le=LETTERS_MAX)] = PAGE,
+        limit: Annotated[int, Query(ge=1, le=LETTERS_MAX, description="Most items of the page.")] = PAGE,
+        *,
+        newest: Annotated[bool, Query(description="Newest first.")] = False,
     ) -> Response:
-        """Oldest first."""
-        return json_answer(await control.dead_letters(after, limit))
+        """Oldest first, unless asked for the newest first."""
+        return json_answer(await control.dead_letters(after, limit, newest=newest))
 
     @router.post(
         "/deadletters:requeue",

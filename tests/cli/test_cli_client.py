@@ -4,15 +4,20 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from controller.cli.client import BUSY_S, BusyDaemonError, Client
+from controller.cli.following import Events
+from controller.cli.output import Format
 from controller.cli.program import run_command
 from controller.cli.selection import select
 from controller.cli.terminal import Terminal
 from controller.cli.waiting import wait_for
+from controller.errors import NoDaemonError
 from tests.cli.command import (
     COMMAND,
     DEADLINE_S,
@@ -28,6 +33,7 @@ from tests.cli.command import (
 from tests.documents import document
 
 BATCH = "bedrock.ModelInvocationJob"
+BATCH_LANE = f"default/{BATCH}"
 TARGETS = f"{BATCH}/one"
 Cli = Callable[..., Ended]
 
@@ -227,6 +233,160 @@ def test_events_and_dead_letters(cli: Cli, here: Path) -> None:
     assert [line.split()[2] for line in table[1:]] == ["job.accepted", "job.stopped"]
     events = [json.loads(line) for line in cli("events", "-o", "json").out.splitlines()]
     assert {event["specversion"] for event in events} == {"1.0"}
+
+
+def test_events_since_a_time(cli: Cli, here: Path) -> None:
+    apply(cli, write_documents(here / "jobs.jsonl", ["since"], desired="Stopped"))
+    until(lambda: " Stopped " in cli("get", f"{BATCH}/since").out)
+    assert len(cli("events", f"{BATCH}/since", "--since", "1h", "-o", "name").out.splitlines()) == 2
+    none = cli("events", f"{BATCH}/since", "--since", "2999-01-01")
+    assert (none.code, none.out, none.err) == (0, "", "no events since then\n")
+    assert cli("events", "--since", "soon").code == 2
+
+
+def test_following_shows_only_what_comes(cli: Cli, here: Path, server: str) -> None:
+    apply(cli, write_documents(here / "before.jsonl", ["before"], desired="Stopped"))
+    until(lambda: " Stopped " in cli("get", f"{BATCH}/before").out)
+    output = here / "events.txt"
+    with (
+        output.open("wb") as stream,
+        subprocess.Popen(
+            [*COMMAND, "events", "--follow"], env=environment(FERRYMAN_SERVER=server), stdout=stream
+        ) as process,
+    ):
+        number = 0
+
+        def arrived() -> bool:
+            """It follows from when it was connected, which only an event can show."""
+            nonlocal number
+            number += 1
+            apply(cli, write_documents(here / "after.jsonl", [f"after-{number}"], desired="Stopped"))
+            return "/after-" in output.read_text()
+
+        until(arrived)
+        until(lambda: f"/after-{number} " in output.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    lines = output.read_text().splitlines()
+    assert lines[0].startswith("TIME")
+    assert not [line for line in lines if "/before " in line]
+    assert len({line.index("job.") for line in lines if "/after-1 " in line or f"/after-{number} " in line}) == 1
+
+
+class Written(StringIO):
+    """Keeps what was written, piece by piece."""
+
+    def __init__(self, pieces: list[str]) -> None:
+        super().__init__()
+        self._pieces = pieces
+
+    def write(self, text: str) -> int:
+        self._pieces.append(text)
+        return len(text)
+
+
+def test_following_begins_again_where_a_connection_ended() -> None:
+    asked: list[tuple[str, str, str]] = []
+    event = b'{"id": "e-1", "time": "2026-11-21T12:00:00Z", "subject": "s", "type": "ferryman.job.created"}'
+    stream = b"retry: 2000\nid: c1\n\nid: c2\ndata: " + event + b"\n\n"
+    written: list[str] = []
+    with answering({("GET", "/v1/events"): (200, stream)}, asked) as url, Client(url) as client:
+        terminal = Terminal(stdout=Written(written))
+
+        def sleep(_seconds: float) -> None:
+            terminal.reader_gone = len(written) > 2
+
+        client.sleep = sleep
+        Events(client, terminal, Format.NAME, None, datetime.now(UTC)).show(since=None, follow=True)
+    assert set(written) == {"e-1\n"}
+    assert len(asked) == len(written)
+
+
+def test_following_waits_for_a_daemon_that_is_away_and_says_so() -> None:
+    now = 0.0
+    said = StringIO()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += 100 * seconds
+
+    client = Client("http://127.0.0.1:1", sleep=sleep, monotonic=lambda: now)
+    events = Events(client, Terminal(stdout=StringIO(), stderr=said), Format.TABLE, None, datetime.now(UTC))
+    with client, pytest.raises(NoDaemonError, match="no daemon answers"):
+        events.show(since=None, follow=True)
+    assert now > 300
+    assert said.getvalue().count("it is asked again for 300 s") == 1
+
+
+def test_all_needs_a_yes_even_for_one_job(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = json.dumps({"items": [{"scope": "default", "kind": BATCH, "name": "only"}], "next": None}).encode()
+    done = json.dumps(
+        {"items": [{"job": {"kind": BATCH, "name": "only"}, "answer": "accepted"}], "next": None}
+    ).encode()
+    asked: list[tuple[str, str, str]] = []
+    with answering({("GET", "/v1/jobs"): (200, page), ("POST", "/v1/jobs:stop"): (200, done)}, asked) as url:
+        monkeypatch.setenv("FERRYMAN_SERVER", url)
+        for verb in ("stop", "delete", "retry"):
+            refused = cli(verb, "--all")
+            assert (refused.code, refused.out) == (2, "")
+            assert f"this would {verb} 1 job: look with --dry-run, then say --yes" in refused.err
+        assert not [method for method, *_ in asked if method == "POST"]
+        assert cli("stop", "--all", "--yes").code == 0
+
+
+def complete(words: str, **variables: str) -> list[str]:
+    """What a shell is offered for the last word."""
+    ended = subprocess.run(
+        COMMAND,
+        env=environment(
+            _FERRYMAN_COMPLETE="complete_bash",
+            COMP_WORDS=f"ferryman {words}",
+            COMP_CWORD=str(len(f"ferryman {words}x".split()) - 1),
+            **variables,
+        ),
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert not ended.stderr
+    return ended.stdout.decode().split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        pytest.param("iam", ["iam-policy"], id="commands"),
+        pytest.param("get Mo", ["ModelInvocationJob"], id="kinds"),
+        pytest.param("explain bedrock.M", ["bedrock.ModelInvocationJob"], id="full kinds"),
+        pytest.param("get --phase Su", ["Succeeded"], id="phases"),
+        pytest.param("stop --reason Quo", ["QuotaFull"], id="reasons"),
+        pytest.param("get -o js", ["json"], id="formats"),
+        pytest.param("iam-policy --kind Ba", ["BatchInferenceJob"], id="kinds of an option"),
+        pytest.param("describe ModelInvocationJob/x", [], id="no daemon"),
+    ],
+)
+def test_a_shell_completes(words: str, offered: list[str]) -> None:
+    assert complete(words, FERRYMAN_SERVER="http://127.0.0.1:1") == offered
+
+
+def test_a_shell_completes_what_the_daemon_knows(cli: Cli, here: Path, server: str) -> None:
+    apply(cli, write_documents(here / "jobs.jsonl", ["complete-1", "complete-2", "other"], desired="Stopped"))
+    until(lambda: cli("get", BATCH).out.count("complete-") == 2)
+    found = complete("describe ModelInvocationJob/complete-", FERRYMAN_SERVER=server)
+    assert sorted(found) == ["ModelInvocationJob/complete-1", "ModelInvocationJob/complete-2"]
+    assert complete("pause default/p", FERRYMAN_SERVER=server) == ["default/personalize.BatchInferenceJob"]
+
+
+def test_a_single_job_says_what_to_do(cli: Cli, here: Path) -> None:
+    apply(cli, write_documents(here / "jobs.jsonl", ["hint"]))
+    assert cli("pause", BATCH_LANE).code == 0
+    try:
+        apply(cli, write_documents(here / "more.jsonl", ["hinted"]))
+        until(lambda: " Paused " in cli("get", f"{BATCH}/hinted").out)
+        assert f"ferryman resume {BATCH_LANE}" in cli("get", f"{BATCH}/hinted").err
+        assert f"ferryman resume {BATCH_LANE}" in cli("describe", f"{BATCH}/hinted").out
+    finally:
+        assert cli("resume", BATCH_LANE).code == 0
 
 
 def test_dead_letters_and_their_requeue(cli: Cli, here: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from controller.cli.doctor.daemon import check_daemon
+from controller.cli.doctor.finding import Level
 from tests.cli.command import (
     COMMAND,
     DEADLINE_S,
+    answering,
     at_terminal,
     daemon,
     environment,
@@ -246,7 +250,7 @@ def test_doctor_says_everything_that_is_wrong(tmp_path: Path) -> None:
         ("sink file:notes.db/x", "cannot be made"),
         ("sink sns:nothing", "needs an ARN"),
         ("sink nothing:", "is not a sink"),
-        ("sink webhook:ftp://x", "webhook"),
+        ("sink webhook:", "needs an https: or http: URL"),
     ):
         assert any(subject in line and said in line for line in wrong.splitlines()), (subject, wrong)
     assert "log:" not in wrong.splitlines()[-1]
@@ -275,6 +279,38 @@ def test_doctor_beside_a_running_daemon(tmp_path: Path) -> None:
     with daemon(tmp_path):
         ended = ferryman("doctor", folder=tmp_path, FERRYMAN_STORE__URL="sqlite:///ferryman-simulated.db")
     assert "is sound, and in use by a running daemon (process " in ended.out
+
+
+def test_doctor_asks_the_daemon_what_is_wrong_with_it(tmp_path: Path) -> None:
+    sinks = json.dumps(["file:events.jsonl", "file:nowhere/events.jsonl"])
+    (tmp_path / "nowhere").mkdir()
+    with daemon(tmp_path, FERRYMAN_EVENTS__SINKS=sinks) as url:
+        shutil.rmtree(tmp_path / "nowhere")
+        with httpx.Client(base_url=url, timeout=DEADLINE_S) as client:
+            client.post("/v1/lanes/default/BatchInferenceJob:pause", json={"reason": "a fire"}).raise_for_status()
+            client.post("/v1/documents", content=b'{"kind": "Nonsense"}')
+            until(lambda: any(sink["failures"] for sink in client.get("/v1/summary").json()["sinks"]))
+            until(lambda: client.get("/v1/summary").json()["deadLetters"] == 1)
+        found = {finding.subject: finding for finding in check_daemon(url, "")}
+        texts = [f"{finding.level} {finding.detail} {finding.advice}" for finding in check_daemon(url, "")]
+    lane = found["lane default/personalize.BatchInferenceJob"]
+    assert (lane.level, lane.detail) == (Level.WARNING, "paused: a fire")
+    assert "ferryman resume default/personalize.BatchInferenceJob" in lane.advice
+    (sink,) = [finding for subject, finding in found.items() if subject.startswith("sink ")]
+    assert sink.subject.endswith("nowhere/events.jsonl")
+    assert sink.level is Level.FAILED
+    assert any(text.startswith(f"ok runs at {url}") for text in texts)
+    assert any("1 dead letters are kept" in text for text in texts)
+
+
+def test_doctor_without_a_daemon_and_with_one_that_wants_a_token() -> None:
+    (none,) = check_daemon("http://127.0.0.1:1", "")
+    assert (none.level, none.detail) == (Level.OK, "none runs at http://127.0.0.1:1")
+    refusal = b'{"title": "Unauthorized", "status": 401, "detail": "a bearer token is needed"}'
+    with answering({("GET", "/v1/summary"): (401, refusal)}) as url:
+        (closed,) = check_daemon(url, "wrong")
+    assert closed.level is Level.FAILED
+    assert "set its token in FERRYMAN_HTTP__TOKEN" in closed.detail
 
 
 def test_ctrl_c_once_drains(tmp_path: Path) -> None:

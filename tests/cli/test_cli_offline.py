@@ -59,6 +59,16 @@ def test_explain(tmp_path: Path, path: str, expected: str) -> None:
     assert expected in ended.out
 
 
+def test_explain_prints_the_json_schema_for_editors(tmp_path: Path) -> None:
+    every = ferryman("explain", "--json-schema", folder=tmp_path).json
+    one = ferryman("explain", "batchinferencejob", "--json-schema", folder=tmp_path).json
+    assert every["$schema"] == one["$schema"]
+    assert one["title"] == "personalize.BatchInferenceJob"
+    assert set(every["$defs"]) > set(KINDS)
+    assert ferryman("explain", folder=tmp_path).code == 2
+    assert ferryman("explain", "Nothing", "--json-schema", folder=tmp_path).code == 2
+
+
 def test_explain_at_a_terminal_one_column_wide(tmp_path: Path) -> None:
     assert at_terminal("explain", "ModelInvocationJob.spec", folder=tmp_path, COLUMNS="1").code == 0
 
@@ -139,6 +149,13 @@ WRONG = [
     (["get"], {"FERRYMAN_HTTP__TOKEN": "a\nb"}, 2, "the token"),
     (["describe", "ModelInvocationJob"], {}, 2, "name one job"),
     (["events", "ModelInvocationJob"], {}, 2, "name one job"),
+    (["events", "--since", "soon"], {}, 2, "use 30s, 10m, 2h, 7d"),
+    (["explain"], {}, 2, "name a kind"),
+    (["explain", "Nope", "--json-schema"], {}, 2, "is not a kind"),
+    (["iam-policy", "--kind", "Nope"], {}, 2, "is no kind"),
+    (["iam-policy", "--scope", "Nope"], {}, 2, "is not among scopes: default"),
+    (["iam-policy", "--account", "12"], {}, 2, "12 digits"),
+    (["iam-policy", "--format", "xml"], {}, 2, "'json', 'terraform'"),
     (["wait"], {}, 2, "say what to wait for"),
     (["wait", "-l", "a=b", "--timeout", "nan"], {}, 2, "--timeout"),
     (["wait", "-l", "a=b", "--timeout", "-1"], {}, 2, "--timeout"),

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from ruamel.yaml import YAML
 from controller.cli import documents
 from controller.cli.advice import advice
 from controller.cli.doctor.scopes import nowhere
+from controller.cli.following import read_since
 from controller.cli.job_table import progress_of, reason_of
 from controller.cli.logging import Masker, secrets_of
-from controller.cli.operating import lane_slots
+from controller.cli.operating import lane_slots, lane_table
 from controller.cli.output import json_line, yaml_text
 from controller.cli.selection import NOT_TERMINAL, select
 from controller.cli.simulating import (
@@ -25,14 +27,17 @@ from controller.cli.simulating import (
     simulated_environment,
     simulator_options,
 )
-from controller.cli.table import Table, cells, render
+from controller.cli.table import Table, cells, render, spared, without
+from controller.cli.terminal import Terminal
 from controller.cli.text import age, duration, visible
+from controller.errors import SettingsError
 from controller.kinds import KINDS
 from controller.kinds.models import operation_model
-from controller.model import Phase
+from controller.model import Phase, WaitReason
 from controller.settings import Scope, Settings
 from controller.validation.patterns import compile_pattern
 from tests.cli.command import write_documents
+from tests.documents import PROMPT
 
 BATCH = "bedrock.ModelInvocationJob"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -93,6 +98,68 @@ def test_a_table_fits(width: int | None) -> None:
     assert all(line.isprintable() for line in lines)
     if width is None:
         assert rows[0][0] in lines[1]
+
+
+LANES = [
+    {
+        "lane": f"default/{kind.name}",
+        "scope": "default",
+        "kind": kind.name,
+        "slots": {"*": {"used": 3, "ceiling": 20}},
+        "phases": {"Pending": 7, "Running": 3, "Failed": 1},
+    }
+    for kind in KINDS.values()
+]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "gone"),
+    [
+        pytest.param(None, ["STOPPING", "ETA"], [], id="not a terminal"),
+        pytest.param(300, ["STOPPING", "ETA"], [], id="wide"),
+        pytest.param(100, ["PENDING", "FAILED"], ["STOPPING", "CREATING"], id="what says nothing goes first"),
+        pytest.param(70, ["LANE", "STATE", "PENDING", "RUNNING"], ["SLOTS", "STOPPING"], id="narrow"),
+    ],
+)
+def test_lanes_fit_and_name_what_they_leave_out(width: int | None, shown: list[str], gone: list[str]) -> None:
+    table = lane_table(LANES, short=width is not None)
+    left = spared(table, width)
+    text = render(without(table, left), width=width, coloured=False)
+    assert set(gone) <= set(left)
+    assert not [column for column in shown if f"{column} " not in text.splitlines()[0] + " "]
+    assert width is None or all(cells(line) <= width for line in text.splitlines())
+    assert "…" not in text
+
+
+def test_a_terminal_draws_in_place_without_clearing_it_again() -> None:
+    written = StringIO()
+    terminal = Terminal(stdout=written)
+    terminal.redraw("one\ntwo\n")
+    terminal.redraw("one\n")
+    assert written.getvalue().count("\x1b[2J") == 1
+    assert written.getvalue().endswith("\x1b[Hone\x1b[K\n\x1b[J")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30s", NOW - timedelta(seconds=30)),
+        ("10m", NOW - timedelta(minutes=10)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("7d", NOW - timedelta(days=7)),
+        ("9" * 30 + "d", NOW - timedelta(days=36_500)),
+        ("2026-11-21T11:00:00Z", datetime(2026, 11, 21, 11, tzinfo=UTC)),
+        ("2026-11-21", datetime(2026, 11, 21, tzinfo=UTC)),
+    ],
+)
+def test_since(text: str, expected: datetime) -> None:
+    assert read_since(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "10", "10w", "-5m", "yesterday", "²h"])
+def test_since_says_what_it_takes(text: str) -> None:
+    with pytest.raises(SettingsError, match="use 30s, 10m, 2h, 7d, or a time like 2026-11-21T12:00:00Z"):
+        read_since(text, NOW)
 
 
 def test_colours_stand_around_the_word_alone() -> None:
@@ -185,6 +252,31 @@ ROLE = "arn:aws:iam::123456789012:role/batch"
                      [f"ferryman resume s/{BATCH}", "fire"], id="paused"),
         pytest.param({"phase": "Pending", "reason": "ScopeUnavailable"}, {}, ["ferryman doctor"], id="no credentials"),
         pytest.param({"phase": "Pending", "reason": "QuotaFull"}, {}, ["by itself", "ferryman lanes"], id="quota"),
+        pytest.param({"phase": "Pending", "reason": "ScopeUnavailable"}, {"unavailable": "ExpiredToken"},
+                     ["ExpiredToken", "by itself"], id="no credentials, and why"),
+        pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH},
+                     {"slots": {"m": {"used": 20, "ours": 12, "ceiling": 20, "configured": 20},
+                                "free": {"used": 1, "ours": 1, "ceiling": 20, "configured": 20}}},
+                     ["20 of 20 slots of m", "8 of them by jobs that are not Ferryman's", f"limits.{BATCH}.jobs"],
+                     id="quota, and who holds it"),
+        pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH},
+                     {"slots": {"*": {"used": 3, "ours": 3, "ceiling": 5, "configured": 9, "parked": True}}},
+                     ["3 of 5 slots are taken", "more than 5 although the settings allow 9", "Service Quotas"],
+                     id="quota, learned"),
+        pytest.param({"phase": "Pending", "reason": "RateLimited", "kind": BATCH},
+                     {"rates": {"create": {"rate": 2.0, "ceiling": 2.0, "throttles": 0}}},
+                     ["the pace is 2/s", f"limits.{BATCH}.create"], id="rate"),
+        pytest.param({"phase": "Pending", "reason": "RateLimited", "kind": BATCH},
+                     {"rates": {"create": {"rate": 0.5, "ceiling": 2.0, "throttles": 7}}},
+                     ["throttled 7 creates", "0.5/s now", "up to 2/s by itself"], id="rate, throttled"),
+        pytest.param({"phase": "Pending", "reason": "Queued", "queue": {"position": 5}}, {},
+                     ["4 jobs of its lane go before it", "priority"], id="queued"),
+        pytest.param({"phase": "Pending", "reason": "Queued", "queue": {"position": 1}}, {},
+                     ["it is the next"], id="next"),
+        pytest.param({"phase": "Pending", "reason": "Backoff"}, {}, ["as the message says", "by itself"], id="backoff"),
+        pytest.param({"phase": "Pending", "reason": "AccessDenied", "kind": PROMPT}, {},
+                     ["s3:GetObject", "bedrock:InvokeModel", "iam-policy --kind AdvancedPromptOptimizationJob"],
+                     id="denied to the caller"),
         pytest.param({"phase": "Failed", "reason": "CreateRefused"}, {}, ["onSpecChange: replace"], id="refused"),
         pytest.param({"phase": "Failed", "reason": "JobFailed", "kind": BATCH, "name": "x"}, {},
                      [f"ferryman retry {BATCH}/x"], id="failed"),
@@ -196,6 +288,13 @@ def test_advice(job: Mapping[str, Any], lane: Mapping[str, Any], said: list[str]
     text = " ".join(advice(job, lane))
     assert all(words in text for words in said)
     assert bool(text) == bool(said)
+
+
+@pytest.mark.parametrize("reason", list(WaitReason))
+def test_advice_has_an_answer_for_every_reason_to_wait(reason: WaitReason) -> None:
+    junk: dict[str, Any] = {"slots": {"a": 1, "b": {"used": "x"}}, "rates": {"create": {"rate": None}}, "queue": 3}
+    for lane in (None, {}, junk):
+        assert advice({"phase": "Pending", "reason": reason.value, "kind": BATCH, "queue": []}, lane)
 
 
 @pytest.mark.parametrize("phase", list(Phase))

@@ -125,7 +125,7 @@ async def serving(path: Path, *, orders: bool = True, **settings: Any) -> AsyncI
             )
         )
         service = _service(store, clients, chosen, clock)
-        lane = IntakeLane(store, clock, chance=Random(1), on_committed=_nothing)
+        lane = IntakeLane(store, clock, chance=Random(1), on_committed=service.control.committed.announce)
         service.intake._on_received = _waker(service.state.desks, lane)
         async with anyio.create_task_group() as tasks:
             for desk in service.state.desks.values():
@@ -147,7 +147,7 @@ def _service(store: Store, clients: Any, settings: Settings, clock: SystemClock)
         clock=clock,
         random=Random(1),
         instance="test",
-        committed=_nothing,
+        committed=lambda: control.committed.announce(),  # noqa: PLW0108 - control is made further down
         announce=verdicts.announce,
     )
     desks = {f"default/{kind.name}": Desk("default", kind, clients, around, unproven=False) for kind in KINDS.values()}
@@ -175,10 +175,6 @@ def _service(store: Store, clients: Any, settings: Settings, clock: SystemClock)
     )
     health = Health(clock=clock)
     return Service(store, intake, control, create_app(control, settings, health), health, state)
-
-
-def _nothing() -> None:
-    return None
 
 
 def _waker(desks: Mapping[str, Desk], intake_lane: IntakeLane) -> Callable[[set[str]], None]:

@@ -11,6 +11,7 @@ import pytest
 
 from controller.http import events
 from controller.http.events import STREAMS_MAX
+from controller.seams import Broadcast
 from controller.store import EntryType
 from tests.documents import BATCH
 from tests.http.rig import TIMEOUT_S, Service, batch, serving
@@ -70,6 +71,28 @@ async def test_a_client_that_comes_back_misses_nothing_and_gets_nothing_twice(tm
         assert [event["type"] for event in found] == ["ferryman.job.updated", "ferryman.job.stopped"]
 
 
+async def test_a_stream_is_woken_by_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 1000.0)
+    async with streaming(tmp_path) as (service, client), client.stream("GET", "/v1/events", headers=STREAM) as answer:
+        lines = answer.aiter_lines()
+        await read(lines, 0)
+        for number in range(3):
+            await service.send(batch(f"job-{number}"))
+            (event,), _ = await read(lines, 1)
+            assert event["subject"] == f"default/{BATCH}/job-{number}"
+
+
+async def test_a_stream_looks_by_itself_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may have written."""
+    monkeypatch.setattr(events, "LOOK_S", 0.01)
+    async with streaming(tmp_path) as (service, client), client.stream("GET", "/v1/events", headers=STREAM) as answer:
+        monkeypatch.setattr(service.control.committed, "announce", lambda: None)
+        lines = answer.aiter_lines()
+        await read(lines, 0)
+        await service.send(batch("job"))
+        await read(lines, 1)
+
+
 async def test_a_stream_of_one_subject(tmp_path: Path) -> None:
     async with streaming(tmp_path) as (service, client):
         await service.send(batch("one"), batch("two"))
@@ -107,3 +130,23 @@ async def test_a_quiet_stream_says_that_it_lives(tmp_path: Path, monkeypatch: py
                 if line.startswith(":"):
                     return
     raise AssertionError("the stream ended")
+
+
+async def test_everyone_who_listens_hears_of_what_they_have_not_seen() -> None:
+    news = Broadcast()
+    heard: list[int] = []
+
+    async def listen(seen: int) -> None:
+        await news.beyond(seen, TIMEOUT_S)
+        heard.append(news.count)
+
+    with anyio.fail_after(TIMEOUT_S / 2):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(listen, 0)
+            await anyio.wait_all_tasks_blocked()
+            assert not heard
+            news.announce()
+        assert heard == [1, 1, 1]
+        await listen(0)  # it was busy meanwhile, and need not wait
+    await news.beyond(1, 0.01)

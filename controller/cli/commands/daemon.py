@@ -1,4 +1,4 @@
-"""`run simulate doctor version`."""
+"""`run simulate doctor iam-policy version`."""
 # ruff: noqa: PLC0415 - a command loads what it needs when it runs
 
 from pathlib import Path
@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.commands.options import Config
+from controller.cli import completion
+from controller.cli.commands.options import Config, open_terminal
+from controller.cli.output import PolicyFormat
 
 
 def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(simulate)
     app.command()(doctor)
+    app.command("iam-policy")(iam_policy)
     app.command()(version)
 
 
@@ -58,10 +61,42 @@ def doctor(config: Config = None) -> int:
     return run_doctor(config)
 
 
+def iam_policy(
+    *,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Only these kinds; may be repeated.",
+            show_default=False,
+            autocompletion=completion.kinds,
+        ),
+    ] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            "--scope", metavar="SCOPE", help="For the role or profile that this scope runs as.", show_default=False
+        ),
+    ] = None,
+    account: Annotated[
+        str, typer.Option("--account", metavar="NUMBER", help="The account of the jobs.", show_default=False)
+    ] = "",
+    tags: Annotated[bool, typer.Option("--tags", help="Documents carry AWS tags in their spec.")] = False,
+    form: Annotated[PolicyFormat, typer.Option("--format", help="How to print it.")] = PolicyFormat.JSON,
+    config: Config = None,
+) -> int:
+    """The least IAM policy for these settings. Nothing is asked of AWS."""
+    from controller.cli.iam_policy import print_policy
+
+    return print_policy(
+        open_terminal(), tuple(kind or ()), scope=scope, account=account, tags=tags, form=form, config=config
+    )
+
+
 def version() -> int:
     """The version of this program."""
     from controller import __version__
-    from controller.cli.commands.options import open_terminal
 
     open_terminal().line(f"ferryman {__version__}")
     return 0

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controller.cli import completion
 from controller.cli.commands.options import Config, DryRun, Files, Output, Server, connect, now, open_terminal
 from controller.cli.output import Format
 
@@ -85,9 +86,20 @@ def kinds(output: Output = Format.TABLE) -> int:
 
 
 def explain(
-    path: Annotated[str, typer.Argument(metavar="KIND[.path]", show_default=False)],
+    path: Annotated[
+        str | None, typer.Argument(metavar="[KIND[.path]]", show_default=False, autocompletion=completion.kinds)
+    ] = None,
+    *,
+    schema: Annotated[
+        bool, typer.Option("--json-schema", help="The JSON Schema of documents, of all kinds or of KIND, for editors.")
+    ] = False,
 ) -> int:
     """What a document may hold. For example `explain ModelInvocationJob.spec.inputDataConfig`."""
-    from controller.cli.explaining import show_explanation
+    from controller.cli.explaining import show_explanation, show_schema
+    from controller.errors import SettingsError
 
+    if schema:
+        return show_schema(open_terminal(), path)
+    if path is None:
+        raise SettingsError("name a kind: `ferryman kinds` lists them")
     return show_explanation(open_terminal(), path)

@@ -75,19 +75,28 @@ def describe(target: Job, scope: JobScope = None, server: Server = None) -> int:
 def events(
     target: JobOrNone = None,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Those that come, until interrupted; with --since, kept ones first.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Only later ones: 30s, 10m, 2h, 7d or a time.", show_default=False
+        ),
+    ] = None,
     output: Output = Format.TABLE,
     scope: JobScope = None,
     server: Server = None,
 ) -> int:
-    """Events that are kept, of one job or of all."""
-    from controller.cli.operating import show_events
+    """Events, of one job or of all. Those that are kept, or with --follow those that come."""
+    from controller.cli.following import Events, read_since
     from controller.cli.selection import one
 
     selected = one(target, scope) if target is not None else None
     subject = f"{selected.scope}/{selected.kind}/{selected.name}" if selected is not None else None
     with connect(server) as client:
-        return show_events(client, open_terminal(), output, subject=subject, follow=follow, now=now())
+        shown = Events(client, open_terminal(), output, subject, now())
+        return shown.show(since=read_since(since, now()) if since is not None else None, follow=follow)
 
 
 def wait(

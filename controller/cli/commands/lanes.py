@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from controller.cli import completion
 from controller.cli.commands.options import Output, Server, connect, open_terminal
 from controller.cli.output import Format
 
-Lane = Annotated[str | None, typer.Argument(metavar="[SCOPE/KIND]", show_default=False)]
+Lane = Annotated[
+    str | None, typer.Argument(metavar="[SCOPE/KIND]", show_default=False, autocompletion=completion.lanes)
+]
 Why = Annotated[str, typer.Option("--why", help="Shown to others.", show_default=False)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controller.cli import completion
 from controller.cli.output import Format
 
 if TYPE_CHECKING:
@@ -32,11 +33,23 @@ Labels = Annotated[
 ]
 Phases = Annotated[
     list[str] | None,
-    typer.Option("--phase", metavar="PHASE", help="In this phase; may be repeated.", show_default=False),
+    typer.Option(
+        "--phase",
+        metavar="PHASE",
+        help="In this phase; may be repeated.",
+        show_default=False,
+        autocompletion=completion.phases,
+    ),
 ]
 Reasons = Annotated[
     list[str] | None,
-    typer.Option("--reason", metavar="REASON", help="For this reason; may be repeated.", show_default=False),
+    typer.Option(
+        "--reason",
+        metavar="REASON",
+        help="For this reason; may be repeated.",
+        show_default=False,
+        autocompletion=completion.reasons,
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -48,8 +61,10 @@ Config = Annotated[
 Files = Annotated[
     list[str], typer.Option("-f", "--file", metavar="FILE|DIR|-", help="YAML, JSON or JSON Lines; may be repeated.")
 ]
-Job = Annotated[str, typer.Argument(metavar="KIND/NAME", show_default=False)]
-JobOrNone = Annotated[str | None, typer.Argument(metavar="[KIND[/NAME]]", show_default=False)]
+Job = Annotated[str, typer.Argument(metavar="KIND/NAME", show_default=False, autocompletion=completion.jobs)]
+JobOrNone = Annotated[
+    str | None, typer.Argument(metavar="[KIND[/NAME]]", show_default=False, autocompletion=completion.jobs)
+]
 
 
 def connect(server: str | None) -> "Client":

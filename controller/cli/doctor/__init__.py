@@ -12,7 +12,8 @@ from typing import Final
 
 import anyio
 
-from controller.cli.advice import pass_role_hint
+from controller.cli.advice import denied_hint
+from controller.cli.doctor.daemon import check_daemon
 from controller.cli.doctor.ends import check_sinks, check_sources
 from controller.cli.doctor.finding import Finding, Level, failed, ok, warning
 from controller.cli.doctor.scopes import check_scope
@@ -22,13 +23,14 @@ from controller.cli.table import COLOURS
 from controller.cli.terminal import Terminal
 from controller.cli.text import visible
 from controller.daemon import policy_of
-from controller.documents.create_shape import create_shape
 from controller.errors import ExitCode, SettingsError
 from controller.http.guard import read_token
 from controller.kinds import KINDS
 from controller.seams import Clock, SystemClock
 from controller.settings import CONFIG_VARIABLE, LogSettings, Settings, load_settings
 
+DEFAULT_PORT: Final = 8470
+SERVER_VARIABLE: Final = "FERRYMAN_SERVER"
 _LEVEL: Final = 8
 _SUBJECT: Final = 46
 _RESET: Final = "\x1b[0m"
@@ -76,6 +78,10 @@ async def _findings(config: Path | None, terminal: Terminal) -> AsyncGenerator[F
 
 async def _everything(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
     yield await check_store(settings.store.url)
+    if settings.http.enabled:
+        server = os.environ.get(SERVER_VARIABLE) or _own_server(settings)
+        for finding in await anyio.to_thread.run_sync(check_daemon, server, read_token(settings.http)):
+            yield finding
     for name in settings.scopes:
         for finding in await check_scope(name, settings, clock):
             yield finding
@@ -85,10 +91,16 @@ async def _everything(settings: Settings, clock: Clock) -> AsyncGenerator[Findin
         yield finding
 
 
+def _own_server(settings: Settings) -> str:
+    """Where a daemon with these settings is reached from this machine."""
+    host = "127.0.0.1" if settings.http.host in {"0.0.0.0", "::"} else settings.http.host  # noqa: S104 - recognised only
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port or DEFAULT_PORT}"
+
+
 def _advise(terminal: Terminal) -> None:
     """The permission that new users miss first cannot be tested without creating a job."""
     terminal.line("")
     terminal.line("A create cannot be tested without creating. When one is denied although all above is allowed,")
     for kind in KINDS.values():
-        if "roleArn" in create_shape(kind).members:
-            terminal.line(f"- {kind.name}: {pass_role_hint(kind.name, '<role ARN of the document>')}")
+        terminal.line(f"- {kind.name}: {denied_hint(kind.name, '<role ARN of the document>')}")
+    terminal.line("`ferryman iam-policy` prints the least policy for these settings.")

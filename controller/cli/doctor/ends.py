@@ -6,7 +6,7 @@ Ferryman itself does not need, so its lack is a warning.
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,11 @@ from controller.sinks.eventbridge import EVENTBRIDGE_PREFIX
 from controller.sinks.file import FILE_PREFIX
 from controller.sinks.opening import open_sink
 from controller.sinks.sns import SNS_PREFIX
+from controller.sinks.webhook import WEBHOOK_PREFIX, shown_webhook
 
 _TIMEOUT_S: Final = 10.0
 _READ: Final = "sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility"
+_READ_BRIEFLY: Final = "sqs:ReceiveMessage, sqs:DeleteMessage"
 _SEND: Final = "sqs:SendMessage"
 
 
@@ -40,7 +42,7 @@ async def check_sources(settings: Settings, clock: Clock) -> list[Finding]:
     if queue.dead_letter_queue:
         findings.append(await _check_queue("dead letter queue", queue.dead_letter_queue, _SEND, clock))
     if settings.reconcile.notifications:
-        findings.append(await _check_queue("notifications", settings.reconcile.notifications, _READ, clock))
+        findings.append(await _check_queue("notifications", settings.reconcile.notifications, _READ_BRIEFLY, clock))
     return findings
 
 
@@ -86,8 +88,17 @@ async def check_sinks(settings: Settings, clock: Clock) -> list[Finding]:
     return [await _check_sink(sink, clock) for sink in settings.events.sinks]
 
 
+def _shown(url: str) -> str:
+    """Of a webhook no more than its host: any part of the rest may be secret."""
+    if not url.startswith(WEBHOOK_PREFIX):
+        return mask_text(url)
+    with suppress(SettingsError):
+        return shown_webhook(url)
+    return WEBHOOK_PREFIX
+
+
 async def _check_sink(sink: Sink, clock: Clock) -> Finding:
-    url, subject = sink.url, f"sink {mask_text(sink.url)}"
+    url, subject = sink.url, f"sink {_shown(sink.url)}"
     if url.startswith(FILE_PREFIX):
         return await anyio.to_thread.run_sync(_check_file, subject, Path(url.removeprefix(FILE_PREFIX)))
     opened = await _check_opening(sink, subject, clock)

@@ -27,15 +27,6 @@ SKEW_MAX_S: Final = 240.0
 _ANSWER_S: Final = 10.0
 TAGGING: Final = "resourcegroupstaggingapi"
 _NOBODY: Final = "000000000000"
-_NOWHERE: Final[Mapping[str, str]] = {
-    "bedrock.ModelInvocationJob": "bedrock:{region}:{account}:model-invocation-job/000000000000",
-    "bedrock.AdvancedPromptOptimizationJob": "bedrock:{region}:{account}:advanced-prompt-optimization-job/000000000000",
-    "bedrock-data-automation.BlueprintOptimization": (
-        "bedrock:{region}:{account}:blueprint-optimization-invocation/00000000-0000-0000-0000-000000000000"
-    ),
-    "personalize.BatchInferenceJob": "personalize:{region}:{account}:batch-inference-job/ferryman-doctor-nothing",
-}
-"""An ARN of each kind that no job can have."""
 
 
 async def check_scope(name: str, settings: Settings, clock: Clock) -> list[Finding]:
@@ -99,7 +90,8 @@ async def _check_kind(clients: AwsClients, scope: str, kind: Kind, account: str,
     denied: list[str] = []
     allowed: list[str] = []
     for service, operation, parameters in _calls(kind, clients.region or "", account, caller):
-        action = f"{_PREFIXES.get(service, service)}:{operation}"
+        prefix = kind.permissions.prefix if service == kind.service else "tag"
+        action = f"{prefix}:{operation}"
         problem = await _try(clients, service, operation, parameters)
         if isinstance(problem, DeniedError):
             denied.append(action)
@@ -109,11 +101,12 @@ async def _check_kind(clients: AwsClients, scope: str, kind: Kind, account: str,
             allowed.append(action)
     if denied:
         actions = ", ".join(denied)
-        return failed(subject, f"not allowed: {actions}", f"allow {actions} to the identity shown above")
+        return failed(
+            subject,
+            f"not allowed: {actions}",
+            f"allow {actions} to the identity shown above; `ferryman iam-policy` prints all it needs",
+        )
     return ok(subject, f"allowed: {', '.join(allowed)}")
-
-
-_PREFIXES: Final = {"bedrock-data-automation": "bedrock", "bedrock-data-automation-runtime": "bedrock", TAGGING: "tag"}
 
 
 def _calls(kind: Kind, region: str, account: str, caller: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -135,7 +128,7 @@ def _calls(kind: Kind, region: str, account: str, caller: str) -> list[tuple[str
 def nowhere(kind: Kind, region: str, account: str, caller: str) -> str:
     """An ARN of the kind that no job has, in the partition of whoever calls."""
     partition = caller.split(":")[1] if caller.startswith("arn:") else "aws"
-    return f"arn:{partition}:" + _NOWHERE[kind.name].format(region=region, account=account)
+    return kind.permissions.nobody(partition, region, account)
 
 
 async def _try(clients: AwsClients, service: str, operation: str, parameters: Mapping[str, Any]) -> AwsError | None:

@@ -1,0 +1,81 @@
+"""The daemon that runs for these settings, if one does: what it says of itself.
+
+Invariant: it is only asked, within a few seconds; that none runs is nothing wrong.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from controller.cli.client import Client
+from controller.cli.doctor.finding import Finding, failed, ok, warning
+from controller.cli.text import number, shown
+from controller.errors import FerrymanError, NoDaemonError
+
+SUBJECT: Final = "daemon"
+PATIENCE_S: Final = 3.0
+
+Object = Mapping[str, Any]
+
+
+def check_daemon(server: str, token: str) -> list[Finding]:
+    """Ask the daemon at `server`."""
+    try:
+        with Client(server, token, patience_s=PATIENCE_S) as client:
+            return list(_judge(server, client.summary(), client.lanes()))
+    except NoDaemonError as error:
+        if "no daemon answers" in str(error):
+            return [ok(SUBJECT, f"none runs at {server}")]
+        return [failed(SUBJECT, str(error))]
+    except FerrymanError as error:
+        return [failed(SUBJECT, str(error))]
+
+
+def _judge(server: str, summary: Object, lanes: list[Object]) -> Iterator[Finding]:
+    phases = summary.get("phases")
+    counts = [f"{count} {phase}" for phase, count in phases.items() if count] if isinstance(phases, Mapping) else []
+    jobs = ", ".join(counts) or "no jobs"
+    if summary.get("ready") is True:
+        yield ok(SUBJECT, f"runs at {server} as {shown(summary.get('instance'))}: {jobs}")
+    else:
+        yield warning(SUBJECT, f"runs at {server}, and is not ready", "its log says what it waits for")
+    for lane in lanes:
+        yield from _judge_lane(f"lane {shown(lane.get('lane'))}", shown(lane.get("lane")), lane)
+    sinks = summary.get("sinks")
+    for sink in sinks if isinstance(sinks, list) else []:
+        if isinstance(sink, Mapping) and sink.get("problem"):
+            yield _judge_sink(sink)
+    if number(summary.get("deadLetters")):
+        yield warning(
+            SUBJECT, f"{summary['deadLetters']} dead letters are kept", "`ferryman deadletters` shows why they failed"
+        )
+    uncertain = number(phases.get("Uncertain")) if isinstance(phases, Mapping) else 0
+    if uncertain:
+        yield warning(
+            SUBJECT,
+            f"{uncertain} jobs are held as Uncertain",
+            "`ferryman get --phase Uncertain` lists them, `ferryman describe KIND/NAME` says what to do",
+        )
+
+
+def _judge_sink(sink: Object) -> Finding:
+    subject = f"sink {shown(sink.get('name'))}"
+    waiting = f"{number(sink.get('depth'))} events wait"
+    if number(sink.get("failures")):
+        return failed(subject, f"takes nothing, {waiting}: {shown(sink['problem'])}", "mend it: the events come again")
+    return warning(subject, f"has failed lately, {waiting}: {shown(sink['problem'])}")
+
+
+def _judge_lane(subject: str, lane: str, view: Object) -> Iterator[Finding]:
+    if view.get("unavailable"):
+        yield failed(subject, f"unavailable: {shown(view['unavailable'])}", "mend its scope's credentials")
+    if view.get("paused") is True:
+        why = f": {shown(view['pauseReason'])}" if view.get("pauseReason") else ""
+        yield warning(subject, f"paused{why}", f"`ferryman resume {lane}` lets it go on")
+    reasons = view.get("reasons")
+    denied = number(reasons.get("AccessDenied")) if isinstance(reasons, Mapping) else 0
+    if denied:
+        yield warning(
+            subject,
+            f"AWS denies {denied} of its jobs",
+            "`ferryman get --reason AccessDenied` lists them, `ferryman describe KIND/NAME` says what to allow",
+        )
