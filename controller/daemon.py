@@ -5,6 +5,7 @@ cuts that short, and then the next start resolves what was left unknown. Resourc
 opening, each under a deadline.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -38,6 +39,7 @@ from controller.kinds.aws import AwsClients, open_clients
 from controller.lane import Lane
 from controller.masking import mask_text
 from controller.model import TERMINAL, Phase, Todo
+from controller.notifications import Notifications, open_notifications
 from controller.publish import Publisher
 from controller.queues import Source
 from controller.queues.dead_letters import DeadLetterQueue, open_dead_letter_queue
@@ -60,6 +62,8 @@ TIDY_AGAIN_S: Final = 0.5
 """Between two batches where there is more to remove: others write too."""
 TIDY_ROWS: Final = 2000
 LAST_WORDS_S: Final = 3.0
+YOUNG_OBJECTS_MAX: Final = 10_000
+"""How many new objects there may be before the garbage collector looks for cycles among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +203,7 @@ class _Daemon:
                 services.start_soon(self._obey_signals, services.cancel_scope)
             await services.start(parts.publisher.run)
             await services.start(parts.intake_lane.run)
-            services.start_soon(self._wake_publisher, parts.publisher)
+            services.start_soon(self._wake_readers, parts)
             services.start_soon(self._tidy, store, parts.publisher)
             if self._settings.http.enabled:
                 await self._start_http(services, parts.control)
@@ -227,6 +231,7 @@ class _Daemon:
             await stack.enter_async_context(open_source(url, settings.queue, clock=self._clock, chance=seams.random))
             for url in settings.queue.sources
         ]
+        notifications = await self._open_notifications(stack)
         letters = await self._open_dead_letter_queue(stack)
         publisher = Publisher(
             store, subscriptions, settings.events, clock=self._clock, failpoint=seams.failpoint, chance=seams.random
@@ -245,8 +250,21 @@ class _Daemon:
             clock=self._clock,
             shutdown=self._stop.set,
             ready=lambda: self._ready and not self._stop.is_set(),
+            sinks=publisher.status,
         )
-        return _Parts(instance, intake, intake_lane, sources, publisher, control)
+        return _Parts(instance, intake, intake_lane, sources, notifications, publisher, control)
+
+    async def _open_notifications(self, stack: AsyncExitStack) -> Notifications | None:
+        setting, seams = self._settings.reconcile.notifications, self._seams
+        if not setting:
+            return None
+        return await stack.enter_async_context(
+            open_notifications(setting, self._notify, clock=self._clock, chance=seams.random, environment=os.environ)
+        )
+
+    def _notify(self, remote_id: str, status: str) -> None:
+        for lane in self._lanes.values():
+            lane.notified.tell(remote_id, status)
 
     async def _open_dead_letter_queue(self, stack: AsyncExitStack) -> DeadLetterQueue | None:
         url = self._settings.queue.dead_letter_queue
@@ -261,11 +279,15 @@ class _Daemon:
             for lane in self._lanes.values():
                 await lanes.start(lane.run)
             controller = await self._say(store, parts.instance, "started")
+            if self._seams.signals:
+                spare_the_collector()
             self._ready = self._health.started = True
             self._log.info("ready", store=mask_text(self._settings.store.url), instance=parts.instance)
             async with anyio.create_task_group() as inputs:
                 for source in parts.sources:
                     await inputs.start(parts.intake.run, source)
+                if parts.notifications is not None:
+                    inputs.start_soon(parts.notifications.run)
                 if watch is not None:
                     inputs.start_soon(watch, parts.control)
                 inputs.start_soon(self._take_files, store, parts)
@@ -396,19 +418,23 @@ class _Daemon:
                 removed = 0
             await self._clock.sleep(TIDY_AGAIN_S if removed == TIDY_ROWS else TIDY_S)
 
-    async def _wake_publisher(self, publisher: Publisher) -> None:
+    async def _wake_readers(self, parts: "_Parts") -> None:
+        """Those who read events: the sinks' loops, and whoever follows them over HTTP."""
         while True:
             if await self._committed.wait(IDLE_S):
-                publisher.wake()
+                parts.publisher.wake()
+                parts.control.committed.announce()
 
     def _statuses(self) -> Mapping[str, LaneStatus]:
-        return {name: lane.desk.status() for name, lane in self._lanes.items()}
+        """Of the lanes that are open: the API answers while the others are still being opened."""
+        return {name: lane.desk.status() for name, lane in self._lanes.items() if lane.desk.is_open}
 
     async def _start_http(self, services: TaskGroup, control: Control) -> None:
         http = self._settings.http
         health = self._health
         app = create_app(control, self._settings, health)
         services.start_soon(health.run)
+        services.start_soon(control.keep_trend)
         port = await services.start(serve_api, app, http.host, http.port)
         self._log.info("serving", url=f"http://{http.host}:{port}/")
         if http.probe_port is not None:
@@ -423,8 +449,18 @@ class _Parts:
     intake: Intake
     intake_lane: IntakeLane
     sources: Sequence[Source]
+    notifications: Notifications | None
     publisher: Publisher
     control: Control
+
+
+def spare_the_collector() -> None:
+    """Let the garbage collector leave alone what lives as long as the process: modules and the SDK's models.
+
+    For a process of its own. To look through them all holds the event loop for a tenth of a second, and frees nothing.
+    """
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 50)
 
 
 def policy_of(settings: Settings) -> Policy:

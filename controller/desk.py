@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import anyio
 import structlog
@@ -40,6 +40,7 @@ from controller.store.heads import QueueHeads
 from controller.transitions.creating import CreatePolicy, found_at_start, name_taken
 from controller.transitions.running import LossPolicy
 from controller.transitions.step import Context, Happening, Step
+from controller.untrusted import fit_identifier
 
 Rule = Callable[[Job], Step | None]
 """Decides about a job as it is now; None: nothing to change."""
@@ -51,6 +52,8 @@ UNAVAILABLE_RETRY_S: Final = 15.0
 THROTTLE_EVENT_S: Final = 60.0
 DAY_S: Final = 86_400
 BATCH: Final = 500
+AT_ONCE: Final = 200
+"""Jobs decided in one commit: each takes up to a tenth of a millisecond of the event loop."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Counts:
     calls: int = 0
     throttles: int = 0
     errors: int = 0
+    outcomes: dict[str, int] = field(default_factory=lambda: {"ok": 0})
+    waited_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -120,6 +125,8 @@ class Desk:
         self.durations: dict[str, Durations] = {}
         self.limiters: dict[str, RateLimiter] = {}
         self.counts = {operation: Counts() for operation in OPERATIONS}
+        self.attempts = 0
+        self.phase_changes = dict.fromkeys(Phase, 0)
         self.spend = Spend(self.limits.creates_per_day)
         self.unavailable = ""
         self.slots_known = not kind.can_list
@@ -136,6 +143,7 @@ class Desk:
         self._last_turns: dict[tuple[int, str], int] = {}
         self._unavailable_until = 0.0
         self._throttle_told_at = -THROTTLE_EVENT_S
+        self._cut = {operation: anyio.Event() for operation in OPERATIONS}
 
     # Opening
 
@@ -198,8 +206,8 @@ class Desk:
         """Intents of a process that died are unknown: whether they were sent, nobody can tell."""
         while jobs := await self.store.interrupted(self.lane, BATCH):
             async with self._lock:
-                now = self.clock.now()
-                await self._commit([(job, found_at_start(job, now)) for job in jobs])
+                # Due at once, even where this host's clock is ahead of AWS's and nobody can know it yet.
+                await self._commit([(job, found_at_start(job, min(job.due_at, self.aws_now()))) for job in jobs])
 
     def _configured_slots(self, key: str) -> int:
         for prefix, slots in self.kind.fixed_slots.items():
@@ -215,6 +223,10 @@ class Desk:
     # Reading and deciding
 
     @property
+    def is_open(self) -> bool:
+        return self._record is not None
+
+    @property
     def record(self) -> LaneRecord:
         if self._record is None:
             raise RuntimeError(f"{self.lane} is not open")
@@ -227,6 +239,8 @@ class Desk:
     def begin_drain(self) -> None:
         """No new calls; those in flight finish and are recorded."""
         self.drain.set()
+        for cut in self._cut.values():
+            cut.set()
         for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
             signal.set()
 
@@ -240,18 +254,34 @@ class Desk:
         return self.record.paused
 
     def context(self) -> Context:
-        return Context(abilities=self.kind, now=self.clock.now(), instance=self.instance)
+        return Context(abilities=self.kind, now=self.aws_now(), instance=self.instance)
 
     def aws_now(self) -> float:
-        """By AWS's clock where it is known, else by this host's."""
+        """By AWS's clock where it is known, else by this host's.
+
+        Whatever a lane keeps of times is by this clock: the host's may jump, and be another one at the next start.
+        """
         return self.clients.aws_now() or self.clock.now()
+
+    def can_own(self, remote_id: object) -> TypeGuard[str]:
+        """Whether this can be the id of a remote job of this lane: nothing else is ever adopted."""
+        known = fit_identifier(remote_id)
+        region, account = self.clients.region or "", self.clients.account
+        return known is not None and self.kind.can_be(known, region=region, account=account)
 
     def backoff(self, tries: int, *, base_s: float = 1.0, ceiling_s: float = 60.0) -> float:
         """A jittered wait that is never so short as to be a spin."""
         return max(base_s / 2, full_jitter(base_s, tries, ceiling_s, self.random))
 
     async def apply(self, rules: Sequence[tuple[int, Rule]]) -> None:
-        """Decide about jobs as they are now, and commit; waits for the store as long as it cannot be written."""
+        """Decide about jobs as they are now, and commit; waits for the store as long as it cannot be written.
+
+        Many are decided in several commits, so that the event loop turns in between.
+        """
+        for begin in range(0, len(rules), AT_ONCE):
+            await self._apply(rules[begin : begin + AT_ONCE])
+
+    async def _apply(self, rules: Sequence[tuple[int, Rule]]) -> None:
         taken: set[str] = set()
         while True:
             try:
@@ -367,6 +397,10 @@ class Desk:
             if after.id in self.in_flight:
                 self.in_flight[after.id] = after
             self.heads.changed(before, after)
+            if before is None or before.phase is not after.phase:
+                self.phase_changes[after.phase] += 1
+                if after.attempt and (before is None or before.attempt != after.attempt):
+                    self.attempts += 1
             if before is None or before.phase is not after.phase or before.quota_keys != after.quota_keys:
                 self._slot(before, after)
             if after.todo is not None:
@@ -401,7 +435,7 @@ class Desk:
         key = before.quota_keys[0]
         if key not in self.durations and len(self.durations) >= GROUPS_REMEMBERED_MAX:
             return
-        self.durations.setdefault(key, Durations()).observe(self.clock.now() - before.current.created_at)
+        self.durations.setdefault(key, Durations()).observe(self.aws_now() - before.current.created_at)
 
     def _tell(self, happenings: Sequence[Happening]) -> None:
         for happening in happenings:
@@ -425,10 +459,22 @@ class Desk:
 
     async def pace(self, use: str) -> bool:
         """Wait for the rate of `use`; False where the desk drains before its turn comes."""
-        delay = self.limiters[use].reserve(self.clock.monotonic())
+        limiter = self.limiters[use]
+        delay = limiter.reserve(self.clock.monotonic())
         if delay > 0:
-            await self.sleep(delay)
+            began, flight = self.clock.monotonic(), limiter.flight
+            # A throttle meanwhile slows those who wait as well: what was booked at the old rate is booked again.
+            while not await self._turn_comes(use, delay) and not self.draining and limiter.flight != flight:
+                delay, flight = limiter.reserve(self.clock.monotonic()), limiter.flight
+            self.counts[use].waited_s += self.clock.monotonic() - began
         return not self.draining
+
+    async def _turn_comes(self, use: str, delay: float) -> bool:
+        """Wait for so long; False where a cut of the rate or the drain of the desk came first."""
+        with anyio.move_on_after(delay):
+            await self._cut[use].wait()
+            return False
+        return True
 
     async def call(
         self,
@@ -451,27 +497,38 @@ class Desk:
         self.counts[use].calls += 1
         try:
             reply = await self.clients.call(service or self.kind.service, operation, parameters)
-        except ThrottledError:
+        except ThrottledError as error:
+            self._count_failure(use, error)
             self._throttled(use, sent_at)
             await self._tell_throttle(use)
             raise
         except ScopeUnavailableError as error:
-            self.counts[use].errors += 1
+            self._count_failure(use, error)
             await self._lost_scope(error.message)
             raise
-        except AwsError:
-            self.counts[use].errors += 1
+        except AwsError as error:
+            self._count_failure(use, error)
             limiter.succeeded(self.clock.monotonic(), sent_at)
             raise
+        self.counts[use].outcomes["ok"] += 1
         limiter.succeeded(self.clock.monotonic(), sent_at)
         if self.unavailable:
             self._found_scope()
         return reply
 
+    def _count_failure(self, use: str, error: AwsError) -> None:
+        counts = self.counts[use]
+        counts.outcomes[error.outcome] = counts.outcomes.get(error.outcome, 0) + 1
+        if isinstance(error, ThrottledError):
+            counts.throttles += 1
+        else:
+            counts.errors += 1
+
     def _throttled(self, use: str, sent_at: float) -> None:
         now = self.clock.monotonic()
-        self.counts[use].throttles += 1
         if self.limiters[use].throttled(sent_at, now):
+            cut, self._cut[use] = self._cut[use], anyio.Event()
+            cut.set()
             self.log.warning("AWS throttles", operation=use, rate=round(self.limiters[use].present_rate(now), 3))
 
     async def _tell_throttle(self, use: str) -> None:
@@ -509,7 +566,7 @@ class Desk:
             async with self._lock:
                 await self._commit((), events=(self.lane_event(name, data),))
         except StoreUnavailableError as error:
-            self.log.warning("an event of the lane was not written", event=name, error=str(error))
+            self.log.warning("an event of the lane was not written", type=name, error=str(error))
 
     def lane_event(self, name: str, data: Mapping[str, Any]) -> Event:
         """The next event of the lane's stream; to be committed under the lock."""
@@ -540,6 +597,8 @@ class Desk:
                     calls=self.counts[operation].calls,
                     throttles=self.counts[operation].throttles,
                     errors=self.counts[operation].errors,
+                    outcomes=dict(self.counts[operation].outcomes),
+                    waited_s=self.counts[operation].waited_s,
                 )
                 for operation, limiter in self.limiters.items()
             },
@@ -559,6 +618,8 @@ class Desk:
             last_complete_pass_at=self.last_complete_pass_at,
             passes=self.passes,
             create_delay_s=self.limiters["create"].delay(now),
+            attempts=self.attempts,
+            phase_changes=dict(self.phase_changes),
         )
 
 

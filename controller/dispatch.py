@@ -258,8 +258,8 @@ class Dispatcher:
         request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
         reply = await desk.call("create", kind.create, request, paced=True)
         remote_id = reply.body.get(kind.created_id)
-        if not isinstance(remote_id, str) or not remote_id:
-            raise NoAnswerError(f"an answer without {kind.created_id}", definite=False)
+        if not desk.can_own(remote_id):
+            raise NoAnswerError(f"an answer without the {kind.created_id} of such a job", definite=False)
         return Sent(job.id, attempt.token, remote_id=remote_id)
 
     async def _look_for_tag(self, attempt: Attempt) -> str | None:
@@ -362,7 +362,7 @@ class Dispatcher:
         durations = desk.durations.get(job.quota_keys[0])
         expected = durations.median() if durations else None
         interval = desk.settings.reconcile.interval
-        return desk.clock.now() + max(
+        return desk.aws_now() + max(
             CREATED_AT_LEAST_S, min(interval, expected / 2 if expected is not None else interval / 4)
         )
 
@@ -375,12 +375,11 @@ async def find_tagged(desk: Desk, token: str) -> str | None:
     """
     request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [token]}]}
     reply = await desk.call("list", "GetResources", request, service=TAGGING)
-    family = f":{(desk.kind.tag_resource_type or '').partition(':')[2]}/"
     resources = reply.body.get("ResourceTagMappingList")
     if not isinstance(resources, list):
         return None
     arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
-    return next((arn for arn in arns if isinstance(arn, str) and family in arn), None)
+    return next((arn for arn in arns if desk.can_own(arn)), None)
 
 
 def _attempt(job: Job) -> Attempt:

@@ -6,6 +6,7 @@ is decided in one table, in `kinds.aws`.
 """
 
 from enum import IntEnum
+from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -64,6 +65,9 @@ class AwsError(Exception):
     the first byte was written. Otherwise a mutating request may have been carried out.
     """
 
+    outcome: ClassVar[str] = "other"
+    """The call's outcome in a word, for metrics; one for each kind of error."""
+
     def __init__(
         self, message: str, *, code: str = "", definite: bool = True, retry_after_s: float | None = None
     ) -> None:
@@ -77,38 +81,58 @@ class AwsError(Exception):
 class ThrottledError(AwsError):
     """Too fast: slow this operation down, then the same request again."""
 
+    outcome = "throttled"
+
 
 class QuotaFullError(AwsError):
     """No free job slot: park the quota key."""
+
+    outcome = "quota_full"
 
 
 class AlreadyKnownError(AwsError):
     """Create: the token or the name is known, so look it up. Stop: the job has finished, so refresh it."""
 
+    outcome = "already_known"
+
 
 class BusyError(AwsError):
     """A thing that the request needs is busy: later."""
+
+    outcome = "busy"
 
 
 class MissingError(AwsError):
     """The named thing does not exist, or is not visible yet."""
 
+    outcome = "missing"
+
 
 class RefusedError(AwsError):
     """The request is wrong and will stay wrong."""
+
+    outcome = "refused"
 
 
 class DeniedError(AwsError):
     """A permission is missing: perhaps for a moment, perhaps for this job alone."""
 
+    outcome = "denied"
+
 
 class ScopeUnavailableError(AwsError):
     """No credentials, or AWS does not accept them: no job's fault, nothing works in this scope."""
+
+    outcome = "scope_unavailable"
 
 
 class NoAnswerError(AwsError):
     """5xx, a timeout, a reset, an answer that makes no sense. A read: again. A create: see `definite`."""
 
+    outcome = "no_answer"
+
 
 class PassExpiredError(AwsError):
     """A page token was not accepted: begin the pass again."""
+
+    outcome = "pass_expired"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from controller.desk import BATCH, Desk, wait_for_store
+from controller.desk import AT_ONCE, Desk, wait_for_store
 from controller.documents import from_json
 from controller.errors import AwsError
 from controller.events import Event
@@ -45,7 +45,7 @@ class Orders:
 
             async def step() -> bool:
                 nonlocal applied
-                entries = await desk.store.inbox(desk.lane, BATCH)
+                entries = await desk.store.inbox(desk.lane, AT_ONCE)
                 applied = len(entries)
                 if entries:
                     await self._apply(entries)
@@ -100,6 +100,9 @@ class Orders:
         for entry in entries:
             remote_id = _arguments(entry).get("remoteId") if entry.type is EntryType.RESOLVE else None
             if not isinstance(remote_id, str):
+                continue
+            if not desk.can_own(remote_id):
+                shown[entry.id] = f"{remote_id} is not the ARN of a {kind.short} of this account and Region"
                 continue
             try:
                 reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import anyio
 
-from controller.desk import Desk, Rule
+from controller.desk import Desk, Rule, wait_for_store
 from controller.dispatch import Dispatcher, Sent, find_tagged
 from controller.errors import AwsError, NoAnswerError
 from controller.kinds.kind import Kind
@@ -53,7 +53,7 @@ class Resolver:
 
     def _way(self, job: Job) -> Resolving:
         desk = self._desk
-        return resolving(job, desk.kind, desk.kind.token_member is not None, desk.create_policy, desk.aws_now())
+        return resolving(job, desk.kind, desk.create_policy, desk.aws_now())
 
     async def _send_again(self, job: Job) -> None:
         """The same request once more; its outcome takes the way of every create."""
@@ -61,26 +61,34 @@ class Resolver:
         attempt = _attempt(job)
         if not await desk.pace("create"):
             return
+        # A store that is away must not end the others' calls, which run beside this one.
+        if not await wait_for_store(desk, partial(self._intend_again, job, attempt)):
+            return
+        request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
+        try:
+            reply = await desk.call("create", kind.create, request, paced=True)
+            remote_id = reply.body.get(kind.created_id)
+            error = None if desk.can_own(remote_id) else NoAnswerError("no id of such a job", definite=False)
+            sent = Sent(job.id, attempt.token, remote_id=None if error else remote_id, error=error)
+        except AwsError as raised:
+            sent = Sent(job.id, attempt.token, error=raised)
+        await self._dispatcher.record([sent])
+
+    async def _intend_again(self, job: Job, attempt: Attempt) -> bool:
+        """Commit to sending once more; False where there is nothing to send any more."""
+        desk = self._desk
         now = desk.aws_now()
         async with desk.lock():
             current = (await desk.load([job.id])).get(job.id)
             if current is None or not _still_unknown(current, attempt):
-                return
+                return False
             desk.in_flight[job.id] = current
             try:
                 await desk.commit_locked([(current, sending_again(current, now))])
             except BaseException:
                 del desk.in_flight[job.id]
                 raise
-        request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
-        try:
-            reply = await desk.call("create", kind.create, request, paced=True)
-            remote_id = reply.body.get(kind.created_id)
-            error = None if isinstance(remote_id, str) and remote_id else NoAnswerError("no id", definite=False)
-            sent = Sent(job.id, attempt.token, remote_id=None if error else remote_id, error=error)
-        except AwsError as raised:
-            sent = Sent(job.id, attempt.token, error=raised)
-        await self._dispatcher.record([sent])
+        return True
 
     # Search by List
 
@@ -96,10 +104,10 @@ class Resolver:
             async for page in pages(desk, after=oldest):
                 for observation, body in page:
                     job = _match(kind, observation, tokens, wanted)
-                    if job is not None:
+                    if job is not None and desk.can_own(observation.remote_id):
                         found[job.id] = (observation, body)
         except (AwsError, PageError) as error:
-            at = desk.clock.now() + desk.backoff(3)
+            at = desk.aws_now() + desk.backoff(3)
             await desk.apply([(job.id, partial(_again, at=at, message=str(error))) for job in jobs])
             return
         await desk.apply([(job.id, self._found_or_not(job, found, began_at)) for job in jobs])
@@ -145,7 +153,7 @@ class Resolver:
             tries = attempt.resolve_tries
             return not_tagged(job, desk.context(), desk.create_policy, desk.backoff(tries, base_s=5))
         seen = Observation(remote_id=remote_id, status="", standing=desk.kind.standing(""))
-        return adopt(Step(job), seen, desk.context(), next_get_at=desk.clock.now())
+        return adopt(Step(job), seen, desk.context(), next_get_at=desk.aws_now())
 
 
 def _attempt(job: Job) -> Attempt:

@@ -63,3 +63,25 @@ class Signal:
         if was_set:
             self._event = anyio.Event()
         return was_set
+
+
+class Broadcast:
+    """Tells any number of listeners that something has happened; one that was busy meanwhile learns it later."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How often it was announced."""
+        self._event: anyio.Event | None = None
+
+    def announce(self) -> None:
+        self.count += 1
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def beyond(self, count: int, timeout_s: float) -> None:
+        """Wait until it was announced more often than so, or until the time is over."""
+        if self.count == count:
+            self._event = self._event or anyio.Event()
+            with anyio.move_on_after(timeout_s):
+                await self._event.wait()

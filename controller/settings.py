@@ -136,7 +136,8 @@ class ReconcileSettings(Group):
     interval: Seconds = 30
     """Seconds between two passes over a lane with running jobs."""
     interval_min: Seconds = 2
-    """Shortest pause between two passes, when work waits for a slot about to be free."""
+    """Shortest pause between two passes while work waits for slots; the longer jobs run, the longer it is, up to 10 s
+    or `interval`."""
     adopt: bool = True
     """Whether the intents of a new or restored store count as perhaps sent, so that remote jobs are found again."""
     list_lag_s: Seconds = 180
@@ -144,7 +145,8 @@ class ReconcileSettings(Group):
     token_life_s: Seconds = 3600
     """How long an idempotency token is trusted; an older unknown create is looked for before it is sent again."""
     notifications: str = ""
-    """`sqs:<queue URL>` with EventBridge "Batch Inference Job State Change" events; empty: none."""
+    """`sqs:<queue URL>` with EventBridge "Batch Inference Job State Change" events, sent there by a rule of source
+    `aws.bedrock`: the jobs they name are read at once; empty: none, and ends are seen at the next pass."""
 
 
 class AwsSettings(Group):

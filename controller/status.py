@@ -20,6 +20,10 @@ class RateStatus:
     calls: int = 0
     throttles: int = 0
     errors: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Answered calls by outcome: `ok`, or the word of the error."""
+    waited_s: float = 0.0
+    """How long calls have waited for their turn, all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ class LaneStatus:
     passes: int = 0
     create_delay_s: float = 0.0
     """How long the next create must wait for its rate."""
+    attempts: int = 0
+    """Attempts begun since the start."""
+    phase_changes: Mapping[Phase, int] = field(default_factory=dict)
+    """Jobs that have come into each phase since the start."""
 
 
 def wait_reason(job: Job, status: LaneStatus | None) -> str | None:

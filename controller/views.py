@@ -1,13 +1,15 @@
 """How jobs look from outside: the JSON of `get -o json`, of HTTP and of every event.
 
 Invariant: the members here are a contract. Times are RFC 3339 UTC with milliseconds; a member without a value is null,
-never absent, except `spec` and `queue`, which events leave out.
+never absent, except `spec` and `queue`, which events leave out. The queries of URLs are masked: those of presigned ones
+are credentials.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from controller.masking import mask_value
 from controller.model import Attempt, Job, Records
 
 
@@ -61,7 +63,7 @@ def job_core(job: Job) -> dict[str, Any]:
         "records": records_view(job.records),
         "partial": job.partial,
         "deadlineExceeded": job.deadline_exceeded,
-        "output": {"uri": job.output_uri, "manifest": job.output_manifest},
+        "output": {"uri": mask_value(job.output_uri), "manifest": mask_value(job.output_manifest)},
         "labels": job.wishes.labels,
         "group": job.wishes.group,
         "priority": job.wishes.priority,
@@ -77,5 +79,5 @@ def job_view(job: Job, queue: Mapping[str, Any] | None = None, reason: str | Non
     if reason is not None:
         view["reason"] = reason
     view["queue"] = dict(queue) if queue is not None else {"position": None, "etaSeconds": None}
-    view["spec"] = job.spec
+    view["spec"] = mask_value(job.spec)
     return view

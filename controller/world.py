@@ -4,6 +4,7 @@ Invariant: a store that has seen one world is never used in another; a job's rem
 absence there would look like a loss. What cannot be learned (no answer from STS) is not judged.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from controller.kinds.aws import AwsClients
 REAL: Final = "aws"
 SIMULATED: Final = "simulated"
 ASK_S: Final = 5.0
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def find_place(clients: AwsClients) -> Place:
         await clients.open("sts")
         with anyio.move_on_after(ASK_S):
             reply = await clients.call("sts", "GetCallerIdentity", {})
-            account = str(reply.body.get("Account") or "")
+            clients.account = account = _account(reply.body.get("Account"))
     except ScopeUnavailableError as error:
         if not error.code:
             raise SettingsError(
@@ -61,6 +63,10 @@ async def find_place(clients: AwsClients) -> Place:
     except AwsError as error:
         _log().warning("the account cannot be checked now", scope=clients.name, error=error.message)
     return Place(clients.name, account, clients.region or "", await clients.endpoint())
+
+
+def _account(value: object) -> str:
+    return value if isinstance(value, str) and _ACCOUNT.fullmatch(value) else ""
 
 
 def _log() -> structlog.stdlib.BoundLogger:

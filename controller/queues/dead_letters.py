@@ -18,8 +18,9 @@ from controller.kinds.aws import AwsClients
 from controller.limits import full_jitter
 from controller.message_text import deduplication_key, sendable
 from controller.queue_urls import SQS_PREFIX, QueueUrl, parse_queue_url
-from controller.queues.sqs import ANSWER_S, BATCH, open_queue_clients
+from controller.queues.sqs import ANSWER_S, BATCH, entries_in, open_queue_clients
 from controller.seams import Clock
+from controller.untrusted import named
 
 GIVE_UP_S: Final = 30.0
 """How long a batch is tried."""
@@ -80,8 +81,7 @@ class DeadLetterQueue:
         except AwsError as error:
             _log.warning("dead_letter_queue.unavailable", queue=self.name, problem=error.message)
             return batch
-        successful = reply.body.get("Successful")
-        done = {entry.get("Id") for entry in successful} if isinstance(successful, list) else set()
+        done = named(entries_in(reply.body, "Successful"), "Id")
         return [copy for index, copy in enumerate(batch) if str(index) not in done]
 
     def _entry(self, index: int, copy: RejectedCopy) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 
 from controller.errors import SettingsError
-from controller.masking import mask_text
 from controller.queue_urls import SQS_PREFIX
 from controller.queues import Source
 from controller.queues.spool import SPOOL_PREFIX, open_spool
@@ -32,4 +31,4 @@ def open_source(
         return open_spool(url, poll_s=settings.poll_s, clock=clock)
     if url.startswith(SQS_PREFIX):
         return open_sqs_source(url, settings, clock=clock, chance=chance, environment=environment)
-    raise SettingsError(f"{mask_text(url)!r} is not a source: use sqs:<queue URL> or dir:<path>")
+    raise SettingsError(f"{url.partition(':')[0][:40] + ':'!r} is not a source: use sqs:<queue URL> or dir:<path>")

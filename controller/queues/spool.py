@@ -33,6 +33,8 @@ REJECTED: Final = "rejected"
 UNFINISHED: Final = (".tmp", ".part")
 FILES_MAX: Final = 100
 """Files taken at a time."""
+NAME_BYTES_MAX: Final = 255
+"""Of a file's name, on every file system in use."""
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Read at a time, beyond the first file."""
 _REASONS_MAX: Final = 1000
@@ -166,7 +168,7 @@ class Spool:
         folder.mkdir(exist_ok=True)
         target = _free(folder, source)
         if move.settled.problems:
-            target.with_name(target.name + ".reason.txt").write_text(_reasons(move.settled), encoding="utf-8")
+            _named(folder, target.name, ".reason.txt").write_text(_reasons(move.settled), encoding="utf-8")
         source.rename(target)
         if _stamp(target.lstat()) != move.stamp and not os.path.lexists(source):
             # Replaced between the look and the move: this content was not read yet.
@@ -192,8 +194,14 @@ def _free(folder: Path, source: Path) -> Path:
     target, number = folder / source.name, 1
     while os.path.lexists(target):
         number += 1
-        target = folder / f"{source.stem}.{number}{source.suffix}"
+        target = _named(folder, source.stem, f".{number}{source.suffix}")
     return target
+
+
+def _named(folder: Path, stem: str, ending: str) -> Path:
+    """A path whose name ends so, the stem cut where a name of the file system could not hold it."""
+    room = NAME_BYTES_MAX - len(os.fsencode(ending))
+    return folder / (os.fsdecode(os.fsencode(stem)[: max(1, room)]) + ending)
 
 
 def _reasons(settled: Settled) -> str:

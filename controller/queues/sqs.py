@@ -20,6 +20,7 @@ from controller.queue_urls import SQS_PREFIX, QueueUrl, parse_queue_url
 from controller.queues import Delivery, Settled, SourceUnavailableError
 from controller.seams import Clock, no_failpoint
 from controller.settings import AwsSettings, QueueSettings
+from controller.untrusted import fit_identifier, fit_text, named
 
 BATCH: Final = 10
 """Most messages that SQS hands out, or deletes, in one call."""
@@ -85,11 +86,12 @@ class SqsSource:
         if self._queue.fifo:
             parameters["MessageSystemAttributeNames"] = ["MessageGroupId"]
         reply = await self._clients.call("sqs", "ReceiveMessage", parameters)
-        return [delivery for message in _list(reply.body, "Messages") if (delivery := self._delivery(message))]
+        return [delivery for message in entries_in(reply.body, "Messages") if (delivery := self._delivery(message))]
 
     def _delivery(self, message: Mapping[str, Any]) -> Delivery | None:
         id_, handle, body = (message.get(member) for member in ("MessageId", "ReceiptHandle", "Body"))
-        if not isinstance(id_, str) or not isinstance(handle, str):
+        id_ = fit_identifier(id_)
+        if id_ is None or not isinstance(handle, str):
             _log.warning("sqs.message_without_id", source=self.name)
             return None
         text = body if isinstance(body, str) else ""
@@ -101,7 +103,7 @@ class SqsSource:
             body=text.encode("utf-8", "surrogatepass"),
             origin=f"{self.name}#{id_}",
             handle=handle,
-            group=group if isinstance(group, str) else "",
+            group=fit_text(group) or "",
         )
 
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
@@ -148,11 +150,11 @@ class SqsSource:
         except (AwsError, TimeoutError) as error:
             _log.warning("sqs.call_failed", source=self.name, operation=operation, problem=str(error) or "no answer")
             return batch
-        done = {entry.get("Id") for entry in _list(reply.body, "Successful")}
+        done = named(entries_in(reply.body, "Successful"), "Id")
         return [delivery for index, delivery in enumerate(batch) if str(index) not in done]
 
 
-def _list(body: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
+def entries_in(body: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
     """The objects of a list in an answer; empty for anything else."""
     value = body.get(member)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

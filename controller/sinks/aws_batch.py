@@ -16,6 +16,7 @@ from controller.seams import Clock, no_failpoint
 from controller.settings import AwsSettings, Scope
 from controller.sinks import EVENT_OVERHEAD, Delivered, Later, Outcome, Refused
 from controller.store import OutboxEvent
+from controller.untrusted import fit_message, named
 
 KIB: Final = 1024
 EVENT_BYTES_MAX: Final = 1024 * KIB
@@ -70,8 +71,9 @@ class AwsBatchSink(ABC):
 
     def judge(self, code: object, message: object) -> Outcome:
         """The outcome of an entry that failed."""
-        reason = mask_text(f"{code}: {message}"[:500])
-        return Refused(reason) if code in self.content_codes else Later(reason)
+        reason = fit_message(f"{str(code)[:100]}: {str(message)[:400]}") or ""
+        refused = isinstance(code, str) and code in self.content_codes
+        return Refused(reason) if refused else Later(reason)
 
     def _why(self, error: AwsError) -> str:
         hint = f" (grant {self.action})" if isinstance(error, DeniedError) else ""
@@ -80,8 +82,8 @@ class AwsBatchSink(ABC):
 
 def by_id(sink: AwsBatchSink, answer: Mapping[str, Any], count: int) -> list[Outcome]:
     """Outcomes of an answer in the form of SQS and SNS: `Successful` and `Failed`, each entry with its `Id`."""
-    done = {entry.get("Id") for entry in entries_of(answer, "Successful")}
-    failed = {entry.get("Id"): entry for entry in entries_of(answer, "Failed")}
+    done = named(entries_of(answer, "Successful"), "Id")
+    failed = {id_: entry for entry in entries_of(answer, "Failed") if isinstance(id_ := entry.get("Id"), str)}
     outcomes: list[Outcome] = []
     for id_ in map(str, range(count)):
         if id_ in done:

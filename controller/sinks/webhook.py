@@ -2,8 +2,8 @@
 
 Invariant: only the configured URL is ever called. Redirects are not followed; the name is resolved here, addresses that
 are not public are refused unless `allow_private` is set, and the connection goes to the very address that was judged,
-while Host and TLS keep the name. Proxies of the environment are not used: they would resolve the name again. A 410
-answer disables the sink until the next start.
+while Host and TLS keep the name. Proxies of the environment are not used: they would resolve the name again. Cookies
+are not kept. A 410 answer disables the sink until the next start.
 
 An event goes in a request of its own; those of different jobs go at the same time.
 """
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import anyio
@@ -183,6 +184,15 @@ def retry_after_s(value: str, now: float) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
+def shown_webhook(url: str) -> str:
+    """The name of a webhook's sink, which is all that may be shown of its URL.
+
+    Raises:
+        SettingsError: it is no URL of a webhook.
+    """
+    return _name(_parse(url))
+
+
 def _name(url: httpx.URL) -> str:
     """Tells webhooks apart without showing what in their URL may be secret: path, query, user information."""
     host = url.netloc.decode("ascii")
@@ -249,6 +259,7 @@ async def open_webhook_sink(
         follow_redirects=False,
         trust_env=False,
         verify=httpx.create_ssl_context(trust_env=True),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     ) as client:
         yield WebhookSink(
             url,

@@ -182,10 +182,11 @@ class Resolving(Enum):
     SEARCH_TAG = auto()
 
 
-def resolving(job: Job, abilities: Abilities, has_token: bool, policy: CreatePolicy, now: float) -> Resolving:
+def resolving(job: Job, abilities: Abilities, policy: CreatePolicy, now: float) -> Resolving:
     """Choose, by AWS's clock, how to learn what became of the present attempt.
 
-    A token is trusted for an hour. A name that must be unique is trusted for ever.
+    A token is trusted for an hour. A name that must be unique stops a second job for ever, but whoever only sends again
+    never learns that nothing was made: a refusal after a lost answer proves nothing, two scans do.
     """
     current = job.current
     if not abilities.repeatable or current is None:
@@ -194,9 +195,7 @@ def resolving(job: Job, abilities: Abilities, has_token: bool, policy: CreatePol
         return Resolving.SEARCH_LIST
     young = now - current.created_at < policy.token_life_s
     proved_absent = current.scans_without >= SCANS_WANTED
-    if young or proved_absent or not has_token:
-        return Resolving.SEND_AGAIN
-    return Resolving.SEARCH_LIST
+    return Resolving.SEND_AGAIN if young or proved_absent else Resolving.SEARCH_LIST
 
 
 UNCERTAIN_ATTEMPTS_MAX = 3

@@ -1,7 +1,7 @@
 """What AWS shows of a remote job, and what follows: progress, ends, stops, deletes, loss.
 
 Invariant: a job ends only on what AWS said of its own remote id; silence ends nothing before two complete passes, a
-grace period and a Get agree. Times are by this host's clock; only their differences matter.
+grace period and a Get agree. Times are by the clock of AWS; only their differences matter.
 """
 
 from dataclasses import dataclass, replace

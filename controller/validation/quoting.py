@@ -1,7 +1,8 @@
 """Shows untrusted values inside messages.
 
 Invariant: what comes out is short, one line, valid UTF-8, and free of control characters, terminal escapes and
-characters that reorder text; a message can go to a terminal, a log and a database as it is.
+characters that reorder text; a message can go to a terminal, a log and a database as it is. Of a URL neither the query
+nor user information is shown.
 """
 
 import difflib
@@ -9,10 +10,13 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from controller.masking import mask_text
+
 QUOTED_LENGTH_MAX: Final = 60
 PATTERN_LENGTH_MAX: Final = 160
 LISTED_MAX: Final = 20
 _GUESSED_LENGTH_MAX: Final = 80
+_MASKED_LENGTH_MAX: Final = 4096
 _INTEGER_BITS_SHOWN: Final = 128
 _PLAIN_MEMBER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -38,7 +42,8 @@ def _escaped(character: str) -> str:
 def quoted(value: Any) -> str:
     """A value as it looks in JSON, cut short; containers by their type alone."""
     if isinstance(value, str):
-        short = value[: QUOTED_LENGTH_MAX + 1].replace("\\", "\\\\").replace('"', '\\"')
+        shown = mask_text(value[:_MASKED_LENGTH_MAX]) if "://" in value else value
+        short = shown[: QUOTED_LENGTH_MAX + 1].replace("\\", "\\\\").replace('"', '\\"')
         return f'"{cut(printable(short), QUOTED_LENGTH_MAX)}"'
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
