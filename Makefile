@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test kill lint format clean
+.PHONY: demo test kill backlog simulate fuzz bench lint format clean
 
 demo: $(STAMP)  ## the daemon on the built-in simulator, a few hundred documents of all four kinds
 	@$(BIN)/python -m tests.demo
@@ -17,6 +17,22 @@ N ?= 1000
 SEED ?= $(shell date +%s)
 kill: $(STAMP)  ## SIGKILL and SIGTERM at N random moments of real processes; nothing twice, nothing lost
 	$(BIN)/python -W error -m tests.reliability.kill --kills $(N) --seed $(SEED)
+
+bench: $(STAMP)  ## one table: each figure beside its anchor of the same run; PAIRS, CREATES and ROWS narrow it
+	@$(BIN)/python -m tests.benchmarks
+
+EVENTS ?= 2000000
+backlog: $(STAMP)  ## a sink was down for hours: EVENTS of them wait in the outbox, and are drained in order
+	$(BIN)/python -W error -m tests.reliability.backlog --events $(EVENTS)
+
+SEEDS ?= 10000
+FROM ?= 1
+simulate: $(STAMP)  ## so many seeds of the simulation; one that fails prints the command which replays it
+	$(BIN)/python -m tests.reliability.simulate --seeds $(SEEDS) --from $(FROM)
+
+DOCUMENTS ?= 100000
+fuzz: $(STAMP)  ## so many documents, with settings, messages and answers of AWS beside them
+	$(BIN)/python -m tests.reliability.fuzz --documents $(DOCUMENTS)
 
 lint: $(STAMP)  ## ruff, mypy strict, import layers
 	$(BIN)/ruff check .

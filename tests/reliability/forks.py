@@ -31,7 +31,7 @@ class _Child:
 
 
 def run_forked(
-    runs: Iterable[tuple[Any, Callable[[], Answer]]], at_once: int = AT_ONCE
+    runs: Iterable[tuple[Any, Callable[[], Answer]]], at_once: int = AT_ONCE, run_s_max: float = RUN_S_MAX
 ) -> Iterator[tuple[Any, Answer]]:
     """Run each function in a process of its own; gives key and answer as they end.
 
@@ -43,7 +43,7 @@ def run_forked(
         try:
             while True:
                 while len(children) < at_once and (following := next(waiting, None)) is not None:
-                    child = _fork(*following)
+                    child = _fork(*following, run_s_max)
                     children[child.pipe] = child
                     selector.register(child.pipe, selectors.EVENT_READ)
                 if not children:
@@ -78,14 +78,14 @@ def _ended(child: _Child) -> Answer:
     return answer
 
 
-def _fork(key: Any, run: Callable[[], Answer]) -> _Child:
+def _fork(key: Any, run: Callable[[], Answer], run_s_max: float) -> _Child:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         _be_the_run(run, writing)
     os.close(writing)
-    return _Child(key, pid, reading, time.monotonic() + RUN_S_MAX)
+    return _Child(key, pid, reading, time.monotonic() + run_s_max)
 
 
 def _be_the_run(run: Callable[[], Answer], pipe: int) -> NoReturn:

@@ -1,7 +1,7 @@
 """The crash matrix: every step of the scenario, and everything that can happen to it.
 
     python -m tests.reliability.matrix              the whole matrix
-    python -m tests.reliability.matrix --share 3    of the crashes at commits and sends, one class in three
+    python -m tests.reliability.matrix --share 5    one run in five of each kind of step and fault, and at least one
     python -m tests.reliability.matrix STEP#N:MODE  one run again, with its log
 
 A clean run is learned point by point. Two crashes between which AWS, store, sinks and queue stay the same are one
@@ -243,10 +243,14 @@ def _again(run: Run, base: Path) -> int:
 
 
 def shared(runs: Sequence[Run], share: int) -> list[Run]:
-    """Everything but crashes at commits and sends, and of those one in `share`."""
-    plenty = [run for run in runs if run.plan.mode in CRASHES and run.plan.step in {"store.commit", "sink.send"}]
-    chosen = set(plenty[::share])
-    return [run for run in runs if run in chosen or run not in set(plenty)]
+    """One run in `share` of everything that can happen to a kind of step, and at least one of each."""
+    alike: dict[tuple[str, Mode], list[Run]] = defaultdict(list)
+    for run in runs:
+        alike[run.plan.step, run.plan.mode].append(run)
+    chosen = {
+        run for number, same in enumerate(alike.values()) for run in same[number % min(share, len(same)) :: share]
+    }
+    return [run for run in runs if run in chosen]
 
 
 def _all(base: Path, share: int) -> int:
@@ -270,7 +274,9 @@ def _all(base: Path, share: int) -> int:
     _print(learned, counted, failures, lives, time.monotonic() - began)
     if len(runs) < len(every):
         left = len(every) - len(runs)
-        sys.stdout.write(f"not run: {left} classes of crashes at commits and sends (--share {share})\n")
+        sys.stdout.write(
+            f"not run: {left} of {len(every)} runs, but of each kind of step and fault at least one (--share {share})\n"
+        )
     return 1 if failures else 0
 
 

@@ -28,6 +28,7 @@ desk_module: Any = import_module("controller.desk")
 dispatch: Any = import_module("controller.dispatch")
 intake: Any = import_module("controller.intake")
 aws: Any = import_module("controller.kinds.aws")
+prepared: Any = import_module("controller.kinds.prepared")
 pages_module: Any = import_module("controller.pages")
 publish: Any = import_module("controller.publish")
 reconcile: Any = import_module("controller.reconcile")
@@ -150,10 +151,20 @@ def catch_all() -> None:
 
 
 def sdk_retries() -> None:
+    """The SDK tries again, and so does what sends the prepared operations in its place."""
+
     def config(**arguments: Any) -> Any:
         return aiobotocore.config.AioConfig(**{**arguments, "retries": {"total_max_attempts": 3, "mode": "standard"}})
 
+    kept = prepared.PreparedOperation.send
+
+    async def send(self: Any, request: Any, transport: Any) -> Any:
+        with suppress(Exception):
+            return await kept(self, request, transport)
+        return await kept(self, request, transport)
+
     aws.AioConfig = config
+    prepared.PreparedOperation.send = send
 
 
 def wall_clock_for_deadlines() -> None:
@@ -476,7 +487,11 @@ MUTANTS = {
     "short scan": Mutant(
         "a short scan treated as complete", short_scan_is_complete, {"unknown: conflict": _stale_pages()}
     ),
-    "already known": Mutant("AlreadyExists not handled", known_is_refused, {"P6": lost(RECOMMENDATION)}),
+    "already known": Mutant(
+        "AlreadyExists not handled",
+        known_is_refused,
+        {"P6": lost(RECOMMENDATION, calls_max={"CreateBatchInferenceJob": 4})},
+    ),
     "absence at once": Mutant(
         "absence believed at once",
         absence_at_once,

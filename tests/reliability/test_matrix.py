@@ -10,7 +10,7 @@ import pytest
 from tests.harness import ROOT
 
 SHARE = os.environ.get("FERRYMAN_MATRIX_SHARE", "5")
-"""Of the crashes at commits and at sends, one class in so many; `1` is the whole matrix."""
+"""Of what can happen to each kind of step, one run in so many, and at least one; `1` is the whole matrix."""
 
 
 @pytest.mark.xdist_group("matrix")

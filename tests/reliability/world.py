@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -21,14 +22,17 @@ from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.session import AioSession
 from aiohttp import ClientOSError
 from botocore.exceptions import EndpointConnectionError
+from sqlalchemy.engine import Dialect
 
 import controller.desk as desk_module
 import controller.kinds.aws as aws_module
 from controller.daemon import RunOptions, Seams, run_daemon
-from controller.errors import ExitCode, FerrymanError
+from controller.errors import ExitCode, FerrymanError, StoreUnavailableError
+from controller.kinds.aws import AwsClients
 from controller.settings import Settings
 from controller.simulator import IN_PROCESS_ENDPOINT, Simulator, SimulatorOptions, in_process_session
 from controller.store.opening import open_store
+from controller.store.sql import Statements
 from controller.transitions.creating import CreatePolicy
 from tests.documents import KINDS
 from tests.reliability.steps import Mode, Perturbation, Steps, armed
@@ -100,8 +104,7 @@ class World:
 
     def __post_init__(self) -> None:
         abolish_threads()
-        _share_models()
-        _shorten_signatures()
+        _share_all()
         self.loop: VirtualTimeLoop | None = None
         self.after_life: Callable[[], object] = lambda: None
         self._elapsed = 0.0
@@ -134,6 +137,10 @@ class World:
     def started(self, elapsed: float) -> None:
         """Set the true time between two lives, in seconds since the world's beginning."""
         self._elapsed = elapsed
+
+    def host(self) -> Hosts:
+        """The clocks of a life."""
+        return Hosts(self)
 
     # The store
 
@@ -191,7 +198,7 @@ class World:
 
     async def _live(self, limit_s: float) -> str:
         seams = Seams(
-            clock=Hosts(self),
+            clock=self.host(),
             random=self.random,
             failpoint=self.steps,
             transport=self.wire.session,
@@ -201,7 +208,8 @@ class World:
         with anyio.move_on_after(limit_s) as scope:
             try:
                 code = await run_daemon(self._settings(), RunOptions(), watch=self.user.watch, seams=seams)
-            except FerrymanError as error:
+            except (FerrymanError, StoreUnavailableError) as error:
+                self.log.append(traceback.format_exc())
                 return f"{type(error).__name__}: {error}"
             self.user.check_stop()
             return f"ended {ExitCode(code).value}"
@@ -374,6 +382,17 @@ def _empty_store() -> Path:
 
 
 _MODELS: dict[str, Any] = {}
+_TEXTS: dict[str, dict[Any, str]] = {}
+_PREPARED: dict[tuple[str, str], Any] = {}
+"""Of the one scope that a world has."""
+
+
+@cache
+def _share_all() -> None:
+    """Once in a process that is a world's alone, and so in those that are forked from it."""
+    _share_models()
+    _share_texts_and_requests()
+    _shorten_signatures()
 
 
 def _share_models() -> None:
@@ -388,6 +407,22 @@ def _share_models() -> None:
         return session
 
     aws_module._new_session = new_session
+
+
+def _share_texts_and_requests() -> None:
+    """What every life would compile and prepare anew is kept for the next one; a fork inherits its parent's."""
+
+    def start_with_known_texts(statements: Statements, dialect: Dialect) -> None:
+        statements._dialect = dialect
+        statements._texts = _TEXTS.setdefault(dialect.name, {})
+
+    def start_with_known_requests(clients: AwsClients, *arguments: Any, **named: Any) -> None:
+        new_clients(clients, *arguments, **named)
+        clients._prepared = _PREPARED
+
+    new_clients = AwsClients.__init__
+    Statements.__init__ = start_with_known_texts  # type: ignore[assignment,method-assign]
+    AwsClients.__init__ = start_with_known_requests  # type: ignore[assignment,method-assign]
 
 
 def _shorten_signatures() -> None:
