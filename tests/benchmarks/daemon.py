@@ -8,7 +8,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -16,7 +17,7 @@ import anyio
 from controller.cli.logging import Masker, configure_logging
 from controller.cli.terminal import Terminal
 from controller.control import Control
-from controller.daemon import RunOptions, Seams, run_daemon
+from controller.daemon import RunOptions, Seams, run_daemon, spare_the_collector
 from controller.documents import Policy, read_document
 from controller.kinds import KINDS
 from controller.model import Document, lane_name
@@ -30,6 +31,9 @@ from tests.documents import BATCH, document
 
 LANE = lane_name("default", BATCH)
 BATCHES = 500
+TICK_S = 0.005
+FOLDER = "FOLDER"
+"""Stands for the folder of the run in the values of its settings."""
 OUT_OF_THE_WAY = {"rate": 10_000, "burst": 10_000}
 
 Failpoint = Callable[[str], Awaitable[None]]
@@ -78,16 +82,50 @@ async def run(
 ) -> None:
     """Run a daemon with a backlog of `jobs` until the story ends."""
     with tempfile.TemporaryDirectory(prefix="ferryman-benchmark-", dir=os.environ.get("BENCHMARK_DIR")) as folder:
-        os.environ.update({**environment(Path(folder), url), **(settings or {})})
+        more = {name: value.replace(FOLDER, folder) for name, value in (settings or {}).items()}
+        os.environ.update({**environment(Path(folder), url), **more})
         loaded = load_settings(None)
         configure_logging(loaded.log, Masker(), Terminal(), live=False)
         await accept(loaded.store.url, jobs, paused=paused)
 
         async def watch(control: Control) -> None:
+            spare_the_collector()  # as where the process is the daemon's own
             await story(control, control._store)
             control.shutdown()
 
         await run_daemon(loaded, RunOptions(), watch=watch, seams=Seams(failpoint=failpoint, signals=False))
+
+
+class LoopWatch:
+    """The longest time for which the event loop did not turn, and the most that its thread computed between two turns.
+
+    On a machine that is busy with something else the first holds what others took.
+    """
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self.longest_cpu_s = 0.0
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            before, cpu = time.perf_counter(), time.thread_time()
+            await anyio.sleep(TICK_S)
+            self.longest_s = max(self.longest_s, time.perf_counter() - before - TICK_S)
+            self.longest_cpu_s = max(self.longest_cpu_s, time.thread_time() - cpu)
+
+    def figures(self) -> dict[str, float]:
+        return {"stall_ms": 1000 * self.longest_s, "stall_cpu_ms": 1000 * self.longest_cpu_s}
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[LoopWatch]:
+    """Watch the event loop meanwhile."""
+    watch = LoopWatch()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        yield watch
+        tasks.cancel_scope.cancel()
 
 
 async def until(fact: Callable[[], Awaitable[bool]], every_s: float = 0.05) -> None:

@@ -2,6 +2,8 @@
 
 Each create has its durable intent, its durable outcome and its event. The clock runs from the first request to the
 commit of the last outcome.
+
+`python -m tests.benchmarks.dispatching URL CREATES [--stall]`: watches the event loop as well.
 """
 
 import json
@@ -9,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,7 +21,7 @@ from controller.model import Job, Phase
 from controller.store import LaneRecord, LaneStore, LaneWrite
 from controller.store.lane_reads import LaneReads
 from controller.store.lane_writes import LaneWrites
-from tests.benchmarks.daemon import LANE, run, until
+from tests.benchmarks.daemon import LANE, run, until, watched
 
 
 class Meter:
@@ -60,14 +63,19 @@ def count_store() -> Counter[str]:
     return counted
 
 
-async def main(url: str, creates: int) -> None:
+async def main(url: str, creates: int, *, stall: bool) -> None:
     meter, figures, counted = Meter(), dict[str, Any](), count_store()
 
     async def story(_control: Control, store: LaneStore) -> None:
         async def created() -> bool:
             return meter.sent >= creates and (await store.phase_counts(LANE)).get(Phase.RUNNING, 0) >= creates
 
-        await until(created)
+        if stall:
+            async with watched() as watch:
+                await until(created)
+            figures.update(watch.figures())
+        else:
+            await until(created)
         figures.update(
             wall_s=time.perf_counter() - meter.began,
             cpu_s=time.process_time() - meter.cpu,
@@ -80,4 +88,5 @@ async def main(url: str, creates: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]), backend_options={"use_uvloop": True})
+    begin = partial(main, sys.argv[1], int(sys.argv[2]), stall="--stall" in sys.argv)
+    anyio.run(begin, backend_options={"use_uvloop": True})

@@ -1,10 +1,16 @@
-"""The endpoint of the benchmarks: a process of its own that answers creates and lists as fast as a socket allows.
+"""The endpoint of the benchmarks: a process of its own that answers creates, lists and SQS as fast as a socket allows.
 
 It parses no more of a request than it must, so that the client under test is what is measured. What was created is
-listed, newest first, as running, and behind it a history of finished jobs.
+listed, newest first, as running, and behind it a history of finished jobs. Its one queue, `/queue/documents`, hands out
+each message once.
 
-Lines of standard input: `figures` prints, as JSON, how many requests were answered and what processor time that took;
-`forget HISTORY` begins a new world with so many finished jobs.
+Lines of standard input, each answered by a line of JSON that says how many requests were answered, what processor time
+that took, and what became of the world's jobs and messages:
+- `figures`: nothing else;
+- `forget HISTORY`: a new world, with so many finished jobs and an empty queue;
+- `queue DOCUMENTS`: so many documents are sent to the queue, each a job of its own.
+
+`POST /finish`: what was created is listed as completed from now on.
 """
 
 import asyncio
@@ -12,7 +18,7 @@ import itertools
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from urllib.parse import parse_qsl
@@ -20,8 +26,12 @@ from urllib.parse import parse_qsl
 import orjson
 import uvloop
 
+from tests.documents import BATCH, document
+
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
 PAGE = 1000
+BATCH_OF_MESSAGES = 10
+EMPTY_POLL_S = 0.5
 NUMBERS = itertools.count(1)
 ACCOUNT = (
     b"<GetCallerIdentityResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><GetCallerIdentityResult>"
@@ -38,16 +48,20 @@ class World:
         self.began = datetime.now(UTC)
         self.history = history
         self.created: list[bytes] = []
+        self.finished = False
         self.calls: Counter[str] = Counter()
+        self.messages: deque[bytes] = deque()
 
     def create(self, request: dict[str, object]) -> bytes:
         arn = f"{ARN}{next(NUMBERS):012d}"
         self.created.append(summary(arn, "InProgress", datetime.now(UTC), request))
         return orjson.dumps({"jobArn": arn})
 
-    def list(self, query: dict[str, str]) -> bytes:
+    def page(self, query: dict[str, str]) -> bytes:
         """A page, newest first; `submitTimeAfter` and `statusEquals` are obeyed as far as the history goes."""
         place = int(query.get("nextToken", 0))
+        if self.finished and query.get("statusEquals") == "InProgress":
+            return b'{"invocationJobSummaries": []}'
         narrow = "submitTimeAfter" in query or query.get("statusEquals") == "InProgress"
         if "statusEquals" in query and query["statusEquals"] != "InProgress":
             return b'{"invocationJobSummaries": []}'
@@ -59,10 +73,32 @@ class World:
 
     def _item(self, known: int, place: int) -> bytes:
         if place < known:
-            return self.created[known - 1 - place]
+            item = self.created[known - 1 - place]
+            return item.replace(b'"InProgress"', b'"Completed"') if self.finished else item
         number = place - known
         ended = self.began - timedelta(days=1, seconds=number)
         return summary(f"{ARN}old{number:09d}", "Completed", ended, {"jobName": f"old-{number}"})
+
+    def fill_queue(self, documents: int) -> None:
+        """Messages as `ReceiveMessage` answers them."""
+        for _ in range(documents):
+            number = next(NUMBERS)
+            body = orjson.dumps(document(BATCH, f"arrived-{number}", number)).decode()
+            message = {"MessageId": f"message-{number}", "ReceiptHandle": f"handle-{number}", "Body": body}
+            self.messages.append(orjson.dumps(message))
+
+    def receive(self) -> bytes:
+        """Up to ten messages."""
+        self.calls["receive"] += 1
+        messages = self.messages
+        batch = [messages.popleft() for _ in range(min(BATCH_OF_MESSAGES, len(messages)))]
+        return b'{"Messages": [%b]}' % b",".join(batch) if batch else b"{}"
+
+    def delete(self, request: dict[str, list[dict[str, str]]]) -> bytes:
+        """Of a batch of messages, by their receipt handles."""
+        entries = request["Entries"]
+        self.calls["deleted"] += len(entries)
+        return orjson.dumps({"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []})
 
 
 def summary(arn: str, status: str, submitted: datetime, request: dict[str, object]) -> bytes:
@@ -93,15 +129,15 @@ class Server:
         self._second = 0
         self._date = b""
 
-    def answer(self, target: bytes, body: bytes) -> bytes:
+    def answer(self, head: bytes, body: bytes) -> bytes:
         self.answered += 1
-        content = self._content(target.decode(), body)
+        content = self._content(head.split(b"\r\n", 1)[0].decode(), head, body)
         second = int(time.time())
         if second != self._second:
             self._second, self._date = second, formatdate(second, usegmt=True).encode()
         return HEAD % (self._date, len(content)) + content
 
-    def _content(self, target: str, body: bytes) -> bytes:
+    def _content(self, target: str, head: bytes, body: bytes) -> bytes:
         method, url = target.split(" ")[:2]
         path, _, query = url.partition("?")
         world = self.world
@@ -109,12 +145,17 @@ class Server:
             return world.create(orjson.loads(body))
         if path == "/model-invocation-jobs":
             world.calls["list"] += 1
-            return world.list(dict(parse_qsl(query)))
+            return world.page(dict(parse_qsl(query)))
         if path.startswith("/model-invocation-job/"):
             world.calls["get"] += 1
             return b"{}"
+        if path == "/finish":
+            world.finished = True
+            return b"{}"
         if path == "/" and method == "POST":
-            return ACCOUNT
+            if b"AmazonSQS.ReceiveMessage" in head:
+                return world.receive()
+            return world.delete(orjson.loads(body)) if b"AmazonSQS.DeleteMessageBatch" in head else ACCOUNT
         return b'{"jobSummaries": [], "batchInferenceJobs": []}'
 
 
@@ -139,7 +180,14 @@ class Connection(asyncio.Protocol):
                 return
             body = self._buffer[end + 4 : end + 4 + length]
             self._buffer = self._buffer[end + 4 + length :]
-            self._transport.write(self._server.answer(head.split(b"\r\n", 1)[0], body))
+            if b"AmazonSQS.ReceiveMessage" in head and not self._server.world.messages:
+                asyncio.get_running_loop().call_later(EMPTY_POLL_S, self._answer, head, body)
+            else:
+                self._answer(head, body)
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        if not self._transport.is_closing():  # who does not wait any more must not be given messages
+            self._transport.write(self._server.answer(head, body))
 
 
 async def main() -> None:
@@ -151,7 +199,11 @@ async def main() -> None:
         command, _, number = line.strip().partition(" ")
         if command == "forget":
             server.world = World(int(number))
-        figures = {"answered": server.answered, "cpu_s": time.process_time(), **server.world.calls}
+        elif command == "queue":
+            server.world.fill_queue(int(number))
+        world = server.world
+        figures = {"answered": server.answered, "cpu_s": time.process_time(), "created": len(world.created)}
+        figures |= {"list": 0, "get": 0, "receive": 0, "deleted": 0, **world.calls}
         print(json.dumps(figures), flush=True)  # noqa: T201 - the figures
 
 

@@ -1,7 +1,7 @@
 """The page path: passes over many running jobs among a long history, and what those jobs cost in memory.
 
-The lane begins paused and idle; then its backlog is created, seen running, and read again and again. The endpoint must
-list what was created, and the history.
+`python -m tests.benchmarks.reading [URL] [JOBS HISTORY]`: the endpoint is one of its own. The lane begins paused and
+idle; then its backlog is created, seen running, and read again and again.
 """
 
 import json
@@ -18,6 +18,7 @@ from controller.model import Phase
 from controller.reconcile import Reconciler
 from controller.store import LaneStore
 from tests.benchmarks.daemon import LANE, resident_mib, run, until
+from tests.benchmarks.measuring import running_endpoint
 
 STEADY_PASSES = 5
 TICK_S = 0.002
@@ -98,6 +99,8 @@ async def main(url: str, jobs: int) -> None:
             grown_mib=resident_mib() - idle_mib,
             heaviest=max(passes.done, key=lambda one: one["cpu_s"]),
             steady=passes.done[before + 1 :],
+            **{name: max(one[name] for one in passes.done[before + 1 :]) for name in ("lists", "gets")},
+            stall_ms=max(one["stall_ms"] for one in passes.done),
         )
 
     often = {"FERRYMAN_RECONCILE__INTERVAL": "2", "FERRYMAN_RECONCILE__INTERVAL_MIN": "2"}
@@ -106,4 +109,8 @@ async def main(url: str, jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]), backend_options={"use_uvloop": True})
+    numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
+    jobs, history = numbers or (10_000, 200_000)
+    with running_endpoint() as endpoint:
+        endpoint.ask(f"forget {history}")
+        anyio.run(main, endpoint.url, jobs, backend_options={"use_uvloop": True})

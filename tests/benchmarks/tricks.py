@@ -3,6 +3,8 @@
 A trick that shows no worth here goes.
 """
 
+import asyncio
+import gc
 import json
 import time
 import timeit
@@ -12,19 +14,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import orjson
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.parsers import create_parser
 
-from controller.documents import Policy, read_document
+from controller.documents import Policy, canonical_json, read_document
+from controller.documents.canonical import _normal
 from controller.kinds import KINDS
 from controller.kinds.aws import parse_timestamp
 from controller.kinds.models import operation_model
+from controller.kinds.prepared import Sample, prepare
+from controller.kinds.transport import OneRequestSession, sampling
 from controller.model import Document, Job, Phase
 from controller.seams import SystemClock
 from controller.transitions.step import Context, Step
 from controller.transitions.wanting import apply_document
 from controller.views import rfc3339
-from tests.benchmarks.endpoint import summary
-from tests.documents import BATCH, document
+from tests.benchmarks.endpoint import Connection, Server, summary
+from tests.documents import BATCH, document, spec_of
 
 TIMES = 5000
 REPEATS = 5
@@ -126,14 +136,77 @@ async def streams() -> Row:
         )
 
 
+async def requests() -> Row:
+    """A call whole, but for the network, which answers at once."""
+    samples: list[AWSPreparedRequest] = []
+    transport = sampling(samples)
+    request = KINDS[BATCH].parameters(spec_of(BATCH), "uid-1", "job-1")
+    config = AioConfig(parameter_validation=False, retries={"total_max_attempts": 1}, http_session_cls=transport)
+    session = AioSession()
+    async with session.create_client("bedrock", region_name="us-east-1", config=config) as client:
+        await client.create_model_invocation_job(**request)
+        credentials = await (await session.get_credentials()).get_frozen_credentials()
+        model = operation_model("bedrock", "CreateModelInvocationJob")
+        prepared = prepare(model, Sample.of(samples[0]), request, credentials, parse_timestamp)
+        assert prepared is not None
+        wire = transport()
+
+        async def ours() -> None:
+            await prepared.send(prepared.request(request, credentials, time.time()), wire)
+            samples.clear()
+
+        async def plain() -> None:
+            await client.create_model_invocation_job(**request)
+            samples.clear()
+
+        return Row("a request made after one of the SDK's", await spent_async_us(plain), await spent_async_us(ours))
+
+
+async def exchanges() -> Row:
+    """A request and its answer on a kept connection; the endpoint's part, in this process too, is in both."""
+    listening = await asyncio.get_running_loop().create_server(lambda: Connection(Server()), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/model-invocation-job/1"
+    request = AWSPreparedRequest("POST", url, {"Content-Length": "2"}, b"{}", stream_output=False)
+    settings: dict[str, Any] = {"verify": False, "timeout": (5, 5), "max_pool_connections": 1, "proxies": {}}
+    async with AIOHTTPSession(**settings) as theirs, OneRequestSession(**settings) as ours:
+        plain_us = await spent_async_us(lambda: theirs.send(request))
+        ours_us = await spent_async_us(lambda: ours.send(request))
+    listening.close()
+    return Row("an exchange over a connection of our own", plain_us, ours_us)
+
+
+def digests() -> Row:
+    body = document(BATCH, "job-1")
+
+    def plain() -> bytes:
+        return orjson.dumps(_normal(body), option=orjson.OPT_SORT_KEYS)
+
+    assert plain() == canonical_json(body)
+    return Row("the canonical form of a document", spent_us(plain), spent_us(lambda: canonical_json(body)))
+
+
+def collections() -> Row:
+    """One collection of the oldest generation, which stops the event loop; the jobs are new in both."""
+    jobs = [a_job() for _ in range(1000)]
+    plain_us = spent_us(gc.collect, times=1)
+    gc.freeze()
+    jobs = [a_job() for _ in range(len(jobs))]
+    ours_us = spent_us(gc.collect, times=1)
+    gc.unfreeze()
+    return Row("a whole garbage collection, modules and models spared", plain_us, ours_us)
+
+
 async def clocks() -> Row:
     clock = SystemClock()
     return Row("a clock read four times", 4 * spent_us(anyio.current_time), 4 * spent_us(clock.monotonic))
 
 
 async def main() -> None:
-    rows = [moves(a_job()), times(), pages(), await places(), await streams(), await clocks()]
-    print(json.dumps([[row.name, row.plain_us, row.ours_us] for row in rows]))  # noqa: T201 - the figures
+    page = pages()
+    rows = [await requests(), await exchanges(), digests(), moves(a_job()), times(), page]
+    rows += [await places(), await streams(), await clocks(), collections()]
+    taken = {"rows": [[row.name, row.plain_us, row.ours_us] for row in rows], "page_item_ms": page.ours_us / 1000}
+    print(json.dumps(taken))  # noqa: T201 - the figures
 
 
 if __name__ == "__main__":
