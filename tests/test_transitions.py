@@ -386,7 +386,9 @@ def test_an_intent_that_was_never_sent_goes_back() -> None:
         pytest.param(BATCH, 3601, False, 2, Resolving.SEND_AGAIN, id="proved absent"),
         pytest.param(BATCH, 10, True, 0, Resolving.SEARCH_LIST, id="conflict"),
         pytest.param(PROMPT, 3601, False, 1, Resolving.SEARCH_LIST, id="one scan is not two"),
-        pytest.param(RECOMMENDATION, 99_999, False, 0, Resolving.SEND_AGAIN, id="unique name for ever"),
+        pytest.param(RECOMMENDATION, 3599, False, 0, Resolving.SEND_AGAIN, id="unique name young"),
+        pytest.param(RECOMMENDATION, 3601, False, 0, Resolving.SEARCH_LIST, id="unique name old"),
+        pytest.param(RECOMMENDATION, 99_999, False, 2, Resolving.SEND_AGAIN, id="unique name proved absent"),
         pytest.param(BLUEPRINT, 1, False, 0, Resolving.SEARCH_TAG, id="never sent again"),
     ],
 )
@@ -395,8 +397,7 @@ def test_how_an_unknown_create_is_resolved(
 ) -> None:
     job = found_at_start(creating(kind), NOW).job
     job = Step(job).attempt(conflicted=conflicted, scans_without=scans).job
-    has_token = KINDS[kind].token_member is not None
-    assert resolving(job, KINDS[kind], has_token, POLICY, NOW + age_s) is way
+    assert resolving(job, KINDS[kind], POLICY, NOW + age_s) is way
 
 
 def test_absence_is_believed_after_two_scans_the_second_late_enough() -> None:
