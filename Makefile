@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test kill backlog simulate fuzz bench lint format clean
+.PHONY: matrix demo test kill backlog simulate fuzz bench lint format clean
 
 demo: $(STAMP)  ## the daemon on the built-in simulator, a few hundred documents of all four kinds
 	@$(BIN)/python -m tests.demo
@@ -33,6 +33,9 @@ simulate: $(STAMP)  ## so many seeds of the simulation; one that fails prints th
 DOCUMENTS ?= 100000
 fuzz: $(STAMP)  ## so many documents, with settings, messages and answers of AWS beside them
 	$(BIN)/python -m tests.reliability.fuzz --documents $(DOCUMENTS)
+
+matrix: $(STAMP)  ## the whole crash matrix: every step of a run over all kinds, and everything that can happen to it
+	$(BIN)/python -m tests.reliability.matrix
 
 lint: $(STAMP)  ## ruff, mypy strict, import layers
 	$(BIN)/ruff check .

@@ -163,13 +163,13 @@ def _prepare_writer(connection: Any, _record: Any) -> None:
         "synchronous = FULL",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"journal_size_limit = {_JOURNAL_BYTES_MAX}",
-        "cache_size = -32768",
+        "cache_size = -4096",
         "temp_store = MEMORY",
     )
 
 
 def _prepare_reader(connection: Any, _record: Any) -> None:
-    _pragmas(connection, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+    _pragmas(connection, "query_only = ON", "cache_size = -2048", "temp_store = MEMORY")
 
 
 def _mark(connection: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import ROOT
 
-SHARE = os.environ.get("FERRYMAN_MATRIX_SHARE", "5")
+SHARE = os.environ.get("FERRYMAN_MATRIX_SHARE", "10")
 """Of what can happen to each kind of step, one run in so many, and at least one; `1` is the whole matrix."""
 
 
