@@ -47,7 +47,7 @@ class PlanFacts:
     """Begin of the window that shows all of ours; None where there are none."""
     now: float
     everything: bool
-    """An earlier store may have left remote jobs of any age."""
+    """An earlier store may have left remote jobs of any age, or a Get did not find a job of ours."""
     first: bool
     """The first pass since the start: intents of a restored store may exist at AWS."""
     slots: bool

@@ -19,7 +19,7 @@ from controller.desk import BATCH, Desk, Rule
 from controller.errors import AwsError, DeniedError, PassExpiredError, ScopeUnavailableError, StoreUnavailableError
 from controller.limits import ReadCadence
 from controller.model import FINISHED, Job, Observation, Phase, Standing, Todo
-from controller.named_reads import read_named
+from controller.named_reads import FEW, read_named
 from controller.pages import Page, PageError, Reading, pages
 from controller.plans import Counted, Plan, PlanFacts, Scan, choose
 from controller.snapshot import Snapshot
@@ -62,6 +62,7 @@ class Reconciler:
         self._since_full = 0
         self._waiting = False
         self._first = True
+        self._list_wanted = False
         self._last_pass_at = 0.0
         settings = desk.settings.reconcile
         self._cadence = ReadCadence(settings.interval, settings.interval_min)
@@ -151,6 +152,7 @@ class Reconciler:
         current = _Pass(began_at=desk.aws_now())
         await self._take_snapshot(current.before)
         scan = choose(desk.kind, await self._facts(current.before), self._counted)
+        self._list_wanted = False
         if scan.plan is Plan.GETS:
             await self._get_all()
         else:
@@ -179,7 +181,7 @@ class Reconciler:
             live=len(snapshot),
             oldest=None if after is None else after - WINDOW_SLACK_S,
             now=desk.aws_now(),
-            everything=desk.unproven,
+            everything=desk.unproven or self._list_wanted,
             first=self._first,
             slots=not desk.slots_known or (bool(await self._keys_waited_for()) and self._slots_stale()),
             ours=ours,
@@ -312,27 +314,32 @@ class Reconciler:
         after = 0
         while jobs := await desk.store.running_briefly(desk.lane, after, BRIEFS):
             after = jobs[-1].job_id
-            missed = [
-                job.job_id
-                for job in jobs
-                # List may lag behind a create: a younger job is not missing yet.
-                if current.before.missed(job.job_id) and (job.began_at is None or job.began_at <= young)
-            ]
+            missed = [job.job_id for job in jobs if current.before.missed(job.job_id)]
             for begin in range(0, len(missed), BATCH):
                 await self._look_for(missed[begin : begin + BATCH], scan, young)
 
     async def _look_for(self, missed: Sequence[int], scan: Scan, young: float) -> None:
         desk = self._desk
-        left: Sequence[Job] = [job for job in (await desk.load(missed)).values() if job.todo is not Todo.GET]
+        jobs = list((await desk.load(missed)).values())
+        left: Sequence[Job] = [job for job in jobs if job.todo is not Todo.GET]
+        waiting = [job for job in jobs if job.todo is Todo.GET]
         if scan.statuses:  # by status, those that have ended are not shown; a window has shown them all
             left = await read_named(desk, left, self._counted)
-        if left:
-            await desk.apply([(job.id, partial(self._missed, young=young)) for job in left])
+        unseen = {job.id for job in left if _unseen(job, young)}
+        if len(unseen) > FEW:  # a List that lags behind so many creates is no reason for a Get of each
+            left = [job for job in left if job.id not in unseen]
+        rules = [(job.id, partial(self._missed, young=young)) for job in (*left, *waiting)]
+        if rules:
+            await desk.apply(rules)
 
     def _missed(self, job: Job, young: float) -> Step | None:
-        if job.phase not in LIVE or job.todo is Todo.GET or job.current is None or job.current.created_at > young:
+        if job.phase not in LIVE or job.current is None:
             return None
-        return not_in_pass(job, self._desk.aws_now())
+        desk, now = self._desk, self._desk.aws_now()
+        if not _unseen(job, young):
+            return not_in_pass(job, now, desk.loss_policy)
+        # What List need not show yet is not missing, but it may have ended before any pass came to it.
+        return read_again(job, now) if job.todo is not Todo.GET else None
 
     async def _get_all(self) -> None:
         """Every running job by Get: the cheapest way where few run among a long history."""
@@ -342,6 +349,12 @@ class Reconciler:
             after = mirrors[-1].job_id
             now = desk.aws_now()
             await desk.apply([(mirror.job_id, partial(self._get_now, now=now)) for mirror in mirrors])
+            waiting = await desk.load([mirror.job_id for mirror in mirrors if mirror.todo is Todo.GET])
+            # A Get alone ends nothing: what it did not find is looked for in List.
+            self._list_wanted |= any(
+                job.missing_since is not None and job.missing_passes < desk.loss_policy.passes
+                for job in waiting.values()
+            )
 
     def _get_now(self, job: Job, now: float) -> Step | None:
         return read_again(job, now) if job.phase in LIVE and job.todo is None else None
@@ -367,3 +380,8 @@ class Reconciler:
 
 def _ended(observation: Observation) -> bool:
     return observation.standing in FINISHED or observation.standing is Standing.DELETING
+
+
+def _unseen(job: Job, young: float) -> bool:
+    """Whether List may still lag behind its create: no answer has ever shown it."""
+    return job.remote_status is None and job.current is not None and job.current.created_at > young

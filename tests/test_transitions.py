@@ -495,6 +495,7 @@ def test_a_failed_attempt_says_retrying_and_never_failed() -> None:
     assert (step.job.todo, step.job.due_at) == (Todo.DELAY, NOW + 30)
     again = intend(step.job, "job", 63, NOW + 31).job
     assert [attempt.number for attempt in again.attempts] == [1, 2]
+    assert (step.job.remote_status, again.remote_status) == ("Failed", None)
     failed = observe(made(again, ARN + "2", context(), None).job, seen("Failed", Standing.FAILED), context())
     assert types(failed) == ["failed"]
 
@@ -539,11 +540,18 @@ def test_a_deadline_first_resolves_what_may_have_been_sent() -> None:
 
 def test_lost_needs_two_passes_a_grace_period_and_a_get() -> None:
     loss = LossPolicy(grace_s=360)
-    job = not_in_pass(running(), NOW).job
+
+    def marked(job: Job, now: float) -> Job:
+        step = not_in_pass(job, now, loss)
+        assert step is not None
+        return step.job
+
+    job = marked(running(), NOW)
     assert job.todo is Todo.GET
     job = get_missed(job, context(now=NOW + 400), loss, 5).job
     assert job.phase is Phase.RUNNING
-    job = not_in_pass(job, NOW + 400).job
+    job = marked(job, NOW + 400)
+    assert not_in_pass(job, NOW + 401, loss) is None
     early = get_missed(replace(job, missing_since=NOW + 100), context(now=NOW + 400), loss, 5).job
     assert early.phase is Phase.RUNNING
     lost = get_missed(job, context(now=NOW + 400), loss, 5).job

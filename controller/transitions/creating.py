@@ -26,6 +26,7 @@ from controller.model import (
     Observation,
     OnUncertain,
     Phase,
+    Records,
     Todo,
     WaitReason,
     make_remote_name,
@@ -49,11 +50,13 @@ class CreatePolicy:
 def intend(job: Job, prefix: str, name_length_max: int, now: float) -> Step:
     """Commit to one attempt: the present one where it was surely not made, else a new one."""
     current = job.current
+    step = Step(job)
     if current is not None and current.ended_at is None:
         resumed = replace(current, phase=Phase.CREATING, maybe_sent=True, last_send_at=now)
         attempts = (*job.attempts[:-1], resumed)
     else:
         number = job.attempt + 1
+        step = step.change(remote_status=None, records=Records())  # they were the last attempt's
         attempts = (
             *job.attempts,
             Attempt(
@@ -67,7 +70,7 @@ def intend(job: Job, prefix: str, name_length_max: int, now: float) -> Step:
                 last_send_at=now,
             ),
         )
-    return Step(job).move(
+    return step.move(
         Phase.CREATING, None, attempts=attempts, attempt=attempts[-1].number, reason=None, message=None, todo=None
     )
 

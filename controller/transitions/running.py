@@ -181,13 +181,19 @@ class LossPolicy:
     """Complete passes in a row that must not show it, where the kind can be listed."""
 
 
-def not_in_pass(job: Job, now: float) -> Step:
-    """A complete pass did not show a job that was running before it and still is: one Get, and a mark."""
+def not_in_pass(job: Job, now: float, policy: LossPolicy) -> Step | None:
+    """A complete pass did not show a job that was running before it and still is: a mark, and a Get unless one is due.
+
+    None: as many passes agree as are asked for, and the Get is all that is waited for.
+    """
+    waits_for_get = job.todo is Todo.GET
+    if waits_for_get and job.missing_passes >= policy.passes:
+        return None
     return Step(job).change(
         missing_since=job.missing_since if job.missing_since is not None else now,
         missing_passes=job.missing_passes + 1,
         todo=Todo.GET,
-        due_at=now,
+        due_at=job.due_at if waits_for_get else now,
     )
 
 
