@@ -203,6 +203,7 @@ class _Daemon:
                 services.start_soon(self._obey_signals, services.cancel_scope)
             await services.start(parts.publisher.run)
             await services.start(parts.intake_lane.run)
+            services.start_soon(self._end_in_time, store)
             services.start_soon(self._wake_readers, parts)
             services.start_soon(self._tidy, store, parts.publisher)
             if self._settings.http.enabled:
@@ -292,12 +293,13 @@ class _Daemon:
                     inputs.start_soon(watch, parts.control)
                 inputs.start_soon(self._take_files, store, parts)
                 await self._stop.wait()
+                # The grace time runs from here: a store that is slow just now must not prolong it.
+                lanes.cancel_scope.deadline = anyio.current_time() + self._settings.grace_s - LAST_WORDS_S
+                for lane in self._lanes.values():
+                    lane.desk.begin_drain()
                 inputs.cancel_scope.cancel()
             self._log.info("draining: no new creates; calls in flight finish and are recorded")
             await self._say(store, parts.instance, "stopping", controller)
-            lanes.cancel_scope.deadline = anyio.current_time() + self._settings.grace_s - LAST_WORDS_S
-            for lane in self._lanes.values():
-                lane.desk.begin_drain()
 
     async def _take_files(self, store: Store, parts: "_Parts") -> None:
         """Apply the files of the command line, then, if asked, wait until everything is settled."""
@@ -372,6 +374,15 @@ class _Daemon:
             self._log.warning("an event was not written", event_type=name, error=str(error))
         self._committed.set()
         return record
+
+    async def _end_in_time(self, store: Store) -> None:
+        """Whatever is still being written when the grace time ends must not hold the process back."""
+        await self._stop.wait()
+        await anyio.sleep(self._settings.grace_s - LAST_WORDS_S)
+        self._log.warning("the grace time is over; what is not recorded is found out by the next start")
+        for lane in self._lanes.values():
+            lane.desk.give_up()
+        store.refuse_more()
 
     # Signals
 

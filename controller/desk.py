@@ -6,9 +6,9 @@ what is in memory (slots, turns, jobs in flight) changes only after the commit t
 When to create, read or stop is decided in `dispatch`, `reconcile` and `upkeep`; how a job moves, in `transitions`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any, Final, TypeGuard
@@ -137,6 +137,8 @@ class Desk:
         self.passes = 0
         self.last_complete_pass_at: float | None = None
         self.log = structlog.get_logger("ferryman").bind(scope=scope, kind=kind.name)
+        self._shields: set[anyio.CancelScope] = set()
+        self._given_up = False
         self._committed = around.committed
         self._lock = anyio.Lock()
         self._record: LaneRecord | None = None
@@ -243,6 +245,24 @@ class Desk:
             cut.set()
         for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
             signal.set()
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """What is done here is not cut short by a stop, until the stop's own time is over."""
+        with anyio.CancelScope(shield=True) as scope:
+            self._shields.add(scope)
+            if self._given_up:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._shields.discard(scope)
+
+    def give_up(self) -> None:
+        """The grace time is over: what is not recorded by now is found out by the next start."""
+        self._given_up = True
+        for scope in tuple(self._shields):
+            scope.cancel()
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the desk drains: a stop must not sit out a backoff."""

@@ -225,7 +225,7 @@ class Dispatcher:
                 except anyio.EndOfStream:
                     return
                 paced = await self._desk.pace("create")
-                with anyio.CancelScope(shield=True):  # an outcome must reach the recorder; calls have deadlines
+                with self._desk.shielded():  # an outcome must reach the recorder; calls have deadlines
                     sent = await self._send(job, paced=paced)
                     try:
                         outcomes.send_nowait(sent)
@@ -286,7 +286,7 @@ class Dispatcher:
     async def _record_all(self, outcomes: MemoryObjectReceiveStream[Sent]) -> None:
         async with outcomes:
             async for first in outcomes:
-                with anyio.CancelScope(shield=True):
+                with self._desk.shielded():
                     if len(self._desk.in_flight) > self._pool:
                         await self._desk.clock.sleep(GATHER_S)
                     await self.record([first, *self._ready(outcomes)])

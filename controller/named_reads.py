@@ -31,7 +31,7 @@ async def read_named(desk: Desk, jobs: Sequence[Job], counted: Counted) -> Seque
     """
     listing = desk.kind.listing
     left = {job.current.remote_id: job for job in jobs if job.current is not None and job.current.remote_id}
-    if listing is None or not listing.newest_first:
+    if listing is None or not listing.newest_first or not left:
         return list(left.values())
     if len(left) <= FEW and desk.limiters["get"].delay(desk.clock.monotonic()) <= 0:
         return list(left.values())

@@ -374,5 +374,8 @@ class Store(LaneStore, Inbox, Outbox, StoreReads, Protocol):
     async def prune(self, *, events_before: float, dead_letters_before: float, stubs_before: float, limit: int) -> int:
         """Remove what is too old and, of events, delivered to every known sink; returns how many rows went."""
 
+    def refuse_more(self) -> None:
+        """Commit nothing that has not begun: the process has no time left. Callers hear StoreUnavailableError."""
+
     async def writable(self) -> bool:
         """Whether a commit goes through now, by making one; for the readiness probe."""

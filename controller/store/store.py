@@ -61,6 +61,9 @@ class SqlStore(LaneReads, LaneWrites, SqlInbox, SqlOutbox, PeopleReads):
             )
         )
 
+    def refuse_more(self) -> None:
+        self._writer.refuse_more()
+
     async def writable(self) -> bool:
         async def work(transaction: Transaction) -> None:
             await transaction.execute(_TOUCH)

@@ -76,6 +76,7 @@ class Writer:
         self.commit_seconds = Histogram()
         """How long transactions took, from their begin to the end of their commit."""
         self._send, self._receive = anyio.create_memory_object_stream[Unit[Any]](UNITS_QUEUED_MAX)
+        self._leaving = False
 
     async def submit(self, work: Work[T], happened: Happened[T] | None = None) -> T:
         """Do `work` in a transaction; what it did is durable when this returns.
@@ -86,6 +87,8 @@ class Writer:
             StoreUnavailableError: nothing was committed.
             FencedOutError: besides the work's own reasons, that nobody could find out what became of it.
         """
+        if self._leaving:
+            raise self._too_late()
         unit = Unit(work, happened)
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(WAIT_S):
@@ -105,6 +108,14 @@ class Writer:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             unit.fail(StoreUnavailableError(f"the store {self._database.shown} is closed"))
 
+    def refuse_more(self) -> None:
+        """Whoever waits, or comes from now on, is told that nothing was committed; what has begun goes to its end."""
+        self._leaving = True
+        self._refuse_rest(self._too_late())
+
+    def _too_late(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"the store {self._database.shown} is too slow for a stop within its grace time")
+
     def close(self) -> None:
         """Take no more units; those that wait are still written."""
         self._send.close()
@@ -118,7 +129,7 @@ class Writer:
                     async for unit in self._receive:
                         await self._write(self._ready(unit))
             finally:
-                self._refuse_rest()
+                self._refuse_rest(StoreUnavailableError(f"the store {self._database.shown} is closed"))
                 await self._database.close(self._connection)
 
     def _ready(self, first: Unit[Any]) -> list[Unit[Any]]:
@@ -130,11 +141,10 @@ class Writer:
                 break
         return [unit for unit in units if unit.begin()]
 
-    def _refuse_rest(self) -> None:
-        closed = StoreUnavailableError(f"the store {self._database.shown} is closed")
+    def _refuse_rest(self, error: StoreUnavailableError) -> None:
         while True:
             try:
-                self._receive.receive_nowait().fail(closed)
+                self._receive.receive_nowait().fail(error)
             except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
                 return
 
