@@ -14,7 +14,7 @@ from controller.simulator.answers import Answer
 from controller.simulator.backend import Backend
 from controller.simulator.families import FAMILIES
 from controller.simulator.faults import FAULT, Faults
-from controller.simulator.protocol import Request
+from controller.simulator.operation import Request
 
 LEDGER_PAGE_MAX: Final = 10_000
 

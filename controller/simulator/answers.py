@@ -4,21 +4,17 @@ Invariant: what is not in the output shape never leaves, and times leave in the 
 compiled once per shape; values that need no change are passed through untouched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
 from botocore.model import Shape
 
 from controller.simulator.errors import AwsError, unmodelled_status
-
-if TYPE_CHECKING:
-    from controller.simulator.protocol import Operation
-
-Encoder = Callable[[Any], Any]
+from controller.simulator.operation import Encoder, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +72,14 @@ def _unix_time(seconds: float) -> float:
     return seconds
 
 
-def json_answer(operation: "Operation", wire: Any) -> Answer:
+def json_answer(operation: Operation, wire: Any) -> Answer:
     """A successful answer in one of the JSON protocols, from an encoded value."""
     kind = b"application/json" if operation.protocol == "rest-json" else b"application/x-amz-json-1.1"
     body = orjson.dumps(wire, option=orjson.OPT_UTC_Z)
     return Answer(operation.success_status, ((b"content-type", kind),), body, "ok")
 
 
-def xml_answer(operation: "Operation", value: Mapping[str, Any], request_id: str) -> Answer:
+def xml_answer(operation: Operation, value: Mapping[str, Any], request_id: str) -> Answer:
     """A successful answer in the query protocol."""
     shape = operation.output_shape
     result = _xml(shape, f"{operation.name}Result", value) if shape is not None else ""
@@ -108,7 +104,7 @@ def _xml(shape: Shape, tag: str, value: Any) -> str:
     return f"<{tag}>{inside}</{tag}>"
 
 
-def error_answer(operation: "Operation | None", protocol: str, error: AwsError, request_id: str) -> Answer:
+def error_answer(operation: Operation | None, protocol: str, error: AwsError, request_id: str) -> Answer:
     """An error in the form of the protocol. Without an operation (no route) the protocol alone decides."""
     modelled = operation.error_statuses.get(error.code) if operation else None
     status = error.status or modelled or unmodelled_status(protocol, error.code)

@@ -41,7 +41,8 @@ from controller.simulator.faults import (
 from controller.simulator.identity import Identity, identify
 from controller.simulator.inspection import sentence
 from controller.simulator.ledger import LedgerError
-from controller.simulator.protocol import Match, Operation, Operations, Request, load_operations
+from controller.simulator.operation import Match, Operation, Request
+from controller.simulator.protocol import Operations, load_operations
 from controller.simulator.reshaping import reshape
 from controller.simulator.throttling import Throttles
 

@@ -11,9 +11,9 @@ from controller.simulator.backend import Backend
 from controller.simulator.errors import AwsError
 from controller.simulator.faults import Effect, ExpiredPageToken, first
 from controller.simulator.identity import Identity
+from controller.simulator.operation import Operation
 from controller.simulator.options import SimulatorOptions
 from controller.simulator.paging import PageToken
-from controller.simulator.protocol import Operation
 from controller.simulator.world import Place
 
 

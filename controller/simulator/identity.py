@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from controller.simulator.errors import AwsError, Dialect
+from controller.simulator.operation import Request
 from controller.simulator.options import SimulatorOptions
-from controller.simulator.protocol import Request
 
 SIGNATURE_TOLERANCE_S: Final = 300
 _CREDENTIAL = re.compile(r"Credential=([^,\s]+)")

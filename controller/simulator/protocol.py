@@ -6,7 +6,6 @@ Answers are put on the wire in `answers`; what an operation means belongs in the
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
@@ -14,11 +13,12 @@ from urllib.parse import parse_qsl, unquote
 
 import botocore.session
 import orjson
-from botocore.model import OperationModel, Shape, StructureShape
+from botocore.model import OperationModel, Shape
 
-from controller.simulator.answers import Encoder, json_encoder
-from controller.simulator.errors import DIALECTS, AwsError, Dialect
+from controller.simulator.answers import json_encoder
+from controller.simulator.errors import DIALECTS, AwsError
 from controller.simulator.inspection import Inspector
+from controller.simulator.operation import Match, Operation, Request
 
 SIMULATED: Final[Mapping[str, tuple[str, ...]]] = {
     "bedrock": (
@@ -39,42 +39,6 @@ SIMULATED: Final[Mapping[str, tuple[str, ...]]] = {
     "sts": ("GetCallerIdentity", "AssumeRole"),
 }
 _MAGNITUDE_MAX: Final = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request; header names in lower case, `path` percent-decoded, `query` without the question mark."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation, compiled from its model."""
-
-    service: str
-    name: str
-    protocol: str
-    version: str
-    namespace: str
-    success_status: int
-    dialect: Dialect
-    error_statuses: Mapping[str, int]
-    message_members: Mapping[str, str]
-    parse: Callable[[Request, Mapping[str, str]], dict[str, Any]]
-    inspect: Inspector
-    encode: Encoder
-    output_shape: StructureShape | None
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    operation: Operation
-    labels: Mapping[str, str]
 
 
 class Operations:
