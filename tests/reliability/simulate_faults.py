@@ -171,7 +171,8 @@ def draw_happenings(
     add("P43 graceful stop", 0.1, {"down_s": 1})
     add("P28 delivered again", 0.2, {})
     add("P19 foreign jobs", 0.25, {"kind": kind, "count": chance.choice((1, 3, 8))})
-    add("P19 quota lowered", 0.15, {"kind": kind, "jobs": 1})
+    endless = sum(documents[0]["kind"] == kind for called, documents in versions.items() if called.startswith(LONG))
+    add("P19 quota lowered", 0.15, {"kind": kind, "jobs": endless + 1})  # those that never end leave room for others
     name = chance.choice(list(versions))
     # A command has no generation: only where one document is all that is wanted can its answer be told.
     if len(versions[name]) == 1 and not name.startswith(REFUSED):
