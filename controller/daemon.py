@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -33,7 +34,7 @@ from controller.errors import (
 )
 from controller.events import CONTROLLER_LANE, INTAKE_LANE, Event
 from controller.http import Health, create_app, create_probe_app, serve_api
-from controller.intake import InboxFullError, Intake
+from controller.intake import Intake, Receipt
 from controller.kinds import KINDS, find_kind
 from controller.kinds.aws import AwsClients, open_clients
 from controller.lane import Lane
@@ -252,6 +253,7 @@ class _Daemon:
             shutdown=self._stop.set,
             ready=lambda: self._ready and not self._stop.is_set(),
             sinks=publisher.status,
+            resume_sink=publisher.resume,
         )
         return _Parts(instance, intake, intake_lane, sources, notifications, publisher, control)
 
@@ -305,20 +307,14 @@ class _Daemon:
         """Apply the files of the command line, then, if asked, wait until everything is settled."""
         for path in expand(self._options.files):
             data = await anyio.Path(path).read_bytes()
-            while True:
-                await parts.intake.room()
-                try:
-                    receipts = await parts.intake.submit(data, f"file:{path.name}", path.suffix)
-                except (StoreUnavailableError, InboxFullError):
-                    await self._clock.sleep(1)
-                    continue
-                break
-            for receipt in receipts:
-                for problem in receipt.problems:
-                    self._log.error("a document was rejected", file=str(path), job=receipt.identity, problem=problem)
+            await parts.intake.take_file(data, f"file:{path.name}", path.suffix, partial(self._say_rejected, path))
         if self._options.until_settled:
             await self._until_settled(store, parts)
             self._stop.set()
+
+    def _say_rejected(self, path: Path, receipt: Receipt) -> None:
+        for problem in receipt.problems:
+            self._log.error("a document was rejected", file=str(path), job=receipt.identity, problem=problem)
 
     async def _until_settled(self, store: Store, parts: "_Parts") -> None:
         while True:

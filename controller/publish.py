@@ -3,6 +3,9 @@
 Invariant: a sink's cursor in a lane moves, durably, only past events that are settled: delivered, not wanted, or kept
 as dead letters. A sink that is slow, failing or gone holds up nobody else, and holds a bounded number of events in
 memory. What happens in which order is decided in `outgoing`; how an event is sent, in `sinks`.
+
+A sink whose receiver is gone for good is disabled: it is sent nothing until the next start or `resume`, and its events
+wait in the outbox, as for a sink that is down; those that become too old meanwhile are dead-lettered like any other.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +17,13 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from controller.errors import StoreUnavailableError
+from controller.errors import NotFoundError, StoreUnavailableError
 from controller.limits import full_jitter
 from controller.masking import mask_text
 from controller.outgoing import Outgoing, Waiting
 from controller.seams import Clock, Failpoint, Signal
 from controller.settings import EventSettings
-from controller.sinks import Later, Outcome, Refused, Subscription
+from controller.sinks import Gone, Later, Outcome, Refused, Subscription
 from controller.store import DeadLetter, Outbox
 
 LOOK_S: Final = 5.0
@@ -56,6 +59,8 @@ class SinkStatus:
     """Batches in a row of which nothing was delivered."""
     problem: str
     """Why the last delivery failed; empty if it did not."""
+    disabled: bool = False
+    """It wants nothing more, and is sent nothing until the next start, or until a person lets it go on."""
 
 
 class Publisher:
@@ -89,6 +94,17 @@ class Publisher:
 
     def status(self) -> Sequence[SinkStatus]:
         return [loop.status() for loop in self._loops]
+
+    def resume(self, name: str) -> bool:
+        """Let a disabled sink go on where it stopped; returns whether it was disabled.
+
+        Raises:
+            NotFoundError: there is no such sink.
+        """
+        for loop in self._loops:
+            if loop.name == name:
+                return loop.resume()
+        raise NotFoundError(f"{name[:200]!r} is no sink of this daemon; `ferryman doctor` names them")
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled, or until drained."""
@@ -140,7 +156,12 @@ class _SinkLoop:
         self._looked_at = 0.0
         self._delivered = self._dead_lettered = self._retried = self._failures = 0
         self._problem = ""
+        self._disabled = False
         self._log = _log.bind(sink=self._sink.name)
+
+    @property
+    def name(self) -> str:
+        return self._sink.name
 
     def status(self) -> SinkStatus:
         return SinkStatus(
@@ -152,7 +173,18 @@ class _SinkLoop:
             retried=self._retried,
             failures=self._failures,
             problem=self._problem,
+            disabled=self._disabled,
         )
+
+    def resume(self) -> bool:
+        if not self._disabled:
+            return False
+        self._disabled = False
+        self._failures = 1  # so that it is asked with one event whether it is well again
+        self._hold_until = 0.0
+        self._log.info("publish.resumed")
+        self.signal.set()
+        return True
 
     async def run(self) -> None:
         try:
@@ -209,7 +241,7 @@ class _SinkLoop:
 
     def _next_batch(self) -> Sequence[Waiting]:
         self._looked_at = now = self._clock.monotonic()
-        if now < self._hold_until:
+        if self._disabled or now < self._hold_until:
             return ()
         # A sink that fails is asked with one event whether it is well again.
         limit = 1 if self._failures else self._sink.batch_max
@@ -234,10 +266,20 @@ class _SinkLoop:
             elif isinstance(outcome, Refused):
                 self._problem = outcome.reason
                 self._give_up(waiting, outcome.reason)
+            elif isinstance(outcome, Gone):
+                self._disable(outcome.reason)
             else:
                 self._delivered += 1
                 self._outgoing.settle(waiting.event)
-        self._note_failure(later, len(batch))
+        if not self._disabled:
+            self._note_failure(later, len(batch))
+
+    def _disable(self, reason: str) -> None:
+        """What was sent stays unsettled: it is not the event that was refused."""
+        if not self._disabled:
+            self._log.error("publish.disabled", problem=reason, hint="`ferryman resume SINK`, or the next start")
+        self._disabled = True
+        self._problem = reason
 
     def _put_off(self, waiting: Waiting) -> None:
         waiting.tries += 1
@@ -275,7 +317,7 @@ class _SinkLoop:
         """Give up what is too old: after a try of its own, or while its sink takes nothing at all."""
         before = self._clock.now() - self._settings.age_max_s
         for waiting in self._outgoing.older_than(before) if self._outgoing_is_late(before) else ():
-            if waiting.tries or self._failures:
+            if waiting.tries or self._failures or self._disabled:
                 self._give_up(waiting, f"not delivered for {self._settings.age_max_s:g} s: {self._problem}")
 
     def _outgoing_is_late(self, before: float) -> bool:
@@ -303,6 +345,8 @@ class _SinkLoop:
 
         Judged as of the last look for a batch: what has come due since then was not seen by it.
         """
+        if self._disabled:
+            return LOOK_S
         due = self._outgoing.next_due(self._looked_at)
         if self._looked_at < self._hold_until:
             due = self._hold_until

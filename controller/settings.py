@@ -57,8 +57,8 @@ class StoreSettings(Group):
 class QueueSettings(Group):
     sources: tuple[str, ...] = ()
     """Where documents come from: `sqs:<queue URL>`, `dir:<path>`."""
-    receivers: Annotated[int, Field(ge=1, le=64)] = 4
-    """Concurrent long polls of each SQS queue."""
+    receivers: Annotated[int, Field(ge=1, le=64)] = 32
+    """Most concurrent long polls of each SQS queue. A queue in which nothing waits keeps two."""
     wait_s: Annotated[int, Field(ge=0, le=20)] = 20
     """Length of an SQS long poll."""
     dead_letter_queue: str = ""
@@ -311,7 +311,12 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
 def _sentence(error: ValidationError) -> str:
     """Every problem with its path; values are left out, they may be secrets."""
     problems = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: "
+        + (
+            "is not a setting; see config/ferryman.toml for all of them"
+            if item["type"] == "extra_forbidden"
+            else item["msg"].removeprefix("Value error, ")
+        )
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     return "wrong settings: " + "; ".join(problems)

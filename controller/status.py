@@ -8,6 +8,7 @@ hundred thousand waiting jobs need not rewrite them when its quota fills up.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.limits import eta
 from controller.model import Job, Phase, Todo, WaitReason
 
 
@@ -88,13 +89,12 @@ def estimate_s(job: Job, position: int, status: LaneStatus | None, in_queue: int
     if status is None or job.phase is not Phase.PENDING or status.paused or status.unavailable:
         return None
     create = status.rates.get("create")
-    by_rate = position / create.rate if create and create.rate > 0 else None
+    between_s = 1 / create.rate if create and create.rate > 0 else None
+    by_rate = None if between_s is None else position * between_s
     slot = status.slots.get(job.quota_keys[0])
-    median = status.median_s.get(job.quota_keys[0])
     ahead = position if in_queue is None else in_queue
     if slot is None or slot.used + ahead < slot.ceiling:
         return by_rate
-    if median is None:
-        return None
-    rounds = (slot.used + ahead + 1 - slot.ceiling) / max(1, slot.ceiling)
-    return max(by_rate or 0.0, rounds * median)
+    median = status.median_s.get(job.quota_keys[0])
+    by_slots = eta(ahead + 1, slot.ceiling - slot.used, max(1, slot.ceiling), median, between_s or 0.0)
+    return None if by_slots is None else max(by_rate or 0.0, by_slots)

@@ -137,9 +137,9 @@ async def test_every_waiting_job_of_a_page_shows_its_exact_place(tmp_path: Path)
         ]
         await service.send(*documents, document(PROMPT, "p"), document(PROMPT, "q"))
         await service.move("job-085", Phase.RUNNING)
-        page = await service.control.jobs(Selection(), None, 60)
+        page = await service.control.jobs(Selection(), None, 100)
         shown = {view["name"]: view["queue"]["position"] for view in page["items"] if view["kind"] == BATCH}
-        assert len(shown) == 58
+        assert len(shown) == 90
         assert shown.pop("job-085") is None
         for name, place in shown.items():
             job = await service.store.find_job(identity(name))
@@ -360,6 +360,9 @@ async def test_dead_letters_are_listed_and_sent_again_once_they_are_valid(tmp_pa
         kept = [letter["id"] for letter in (await service.control.dead_letters())["items"]]
         assert invalid in kept
         assert valid not in kept
+        results = await service.control.discard([invalid, valid])
+        assert [result["answer"] for result in results] == ["accepted", "rejected"]
+        assert await service.store.count_dead_letters() == len(kept) - 1
 
 
 async def test_readiness_names_what_is_in_the_way(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import anyio
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from controller import publish
+from controller.errors import NotFoundError
 from controller.events import Event
 from controller.publish import Publisher
 from controller.seams import Clock, Failpoint, SystemClock, no_failpoint
@@ -248,17 +250,45 @@ async def test_an_event_refused_for_good_is_kept_and_skipped(tmp_path: Path) -> 
     assert orjson.loads(letter.body)["id"] in ids
 
 
-async def test_a_receiver_that_is_gone_gets_nothing_more(tmp_path: Path) -> None:
-    async with opened_store(tmp_path) as store, receiving(answer(410)) as receiver:
+async def test_a_receiver_that_is_gone_gets_nothing_more_until_it_is_let_go_on(tmp_path: Path) -> None:
+    """What is committed meanwhile waits for it, and is neither lost nor one dead letter each."""
+    async with opened_store(tmp_path) as store, receiving(answer(410), answer(410), answer(200)) as receiver:
         lane = Lane(store)
-        await lane.write("a")
+        ids = await lane.write("a")
         async with publishing(store, hook(receiver)) as publisher:
-            await until(lambda: publisher.status()[0].dead_lettered == 1)
-            await lane.write(*"bcd")
-            assert await publisher.drain(10)
-            assert "410" in publisher.status()[0].problem
-        assert len(await store.list_dead_letters(0, 10)) == 4
+            with capture_logs() as logs:
+                await until(lambda: publisher.status()[0].disabled)
+                ids += await lane.write(*"aba")
+                assert not await publisher.drain(10)
+            assert [log["event"] for log in logs] == ["publish.disabled"]
+            status = publisher.status()[0]
+            assert (status.dead_lettered, status.delivered, status.depth) == (0, 0, 4)
+            assert "410" in status.problem
         assert len(receiver.requests) == 1
+        async with publishing(store, hook(receiver)) as publisher:  # a start asks again
+            await until(lambda: publisher.status()[0].disabled)
+            assert publisher.resume(publisher.status()[0].name)
+            assert not publisher.resume(publisher.status()[0].name)
+            with pytest.raises(NotFoundError, match="no sink of this daemon"):
+                publisher.resume("webhook:elsewhere")
+            await until(lambda: publisher.status()[0].depth == 0)
+            assert not publisher.status()[0].disabled
+        assert await store.list_dead_letters(0, 10) == []
+    asked, delivered = posted(receiver)[:2], posted(receiver)[2:]
+    assert set(asked) <= set(ids)
+    assert [id_ for id_ in delivered if "-a-" in id_] == [id_ for id_ in ids if "-a-" in id_]
+    assert sorted(delivered) == sorted(ids)
+
+
+async def test_what_becomes_too_old_for_a_disabled_sink_is_a_dead_letter_as_for_any_other(tmp_path: Path) -> None:
+    async with opened_store(tmp_path) as store, receiving(answer(410)) as receiver:
+        await Lane(store).write(*"ab", at=SystemClock().now() - 1000)
+        async with publishing(store, hook(receiver), age_max_s=500) as publisher:
+            await until(lambda: publisher.status()[0].dead_lettered == 2)
+            assert await publisher.drain(10)
+        letters = await store.list_dead_letters(0, 10)
+    assert len(receiver.requests) == 2
+    assert all("410" in letter.reason for letter in letters)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     [
         pytest.param("FERRYMAN_HTTP__PORT", "abc", "http.port", id="type"),
         pytest.param("FERRYMAN_HTTP__PORT", "70000", "http.port", id="range"),
-        pytest.param("FERRYMAN_HTTP__COLOUR", "red", "http.colour", id="unknown in a group"),
+        pytest.param("FERRYMAN_HTTP__COLOUR", "red", "http.colour: is not a setting", id="unknown in a group"),
         pytest.param("FERRYMAN_COLOUR", "red", "FERRYMAN_COLOUR", id="unknown group"),
         pytest.param("FERRYMAN_SCOPES", "{", "cannot be read", id="not JSON"),
         pytest.param("FERRYMAN_SCOPES", "{}", "at least one scope", id="no scope"),
@@ -93,7 +93,7 @@ def test_a_secret_is_not_in_the_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     ("content", "said"),
     [
         pytest.param("[http\n", "is not TOML", id="broken"),
-        pytest.param("[http]\ncolour = 1\n", "http.colour", id="unknown"),
+        pytest.param("[http]\ncolour = 1\n", "http.colour: is not a setting", id="unknown"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:

@@ -117,6 +117,13 @@ def _slots(kind: str, lane: Object) -> Iterator[str]:
             )
         else:
             yield f"after AWS has raised the account's quota, say so in the settings: limits.{kind}.jobs"
+    phases = lane.get("phases")
+    uncertain = number(phases.get("Uncertain")) if isinstance(phases, Mapping) else 0
+    if uncertain:
+        yield (
+            f"{uncertain} of its lane are Uncertain and hold their slots until somebody resolves them:"
+            " `ferryman get --phase Uncertain`"
+        )
 
 
 def _pace(kind: str, lane: Object) -> Iterator[str]:

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from controller.cli.paging import Page, pages
 from controller.cli.selection import Selected
 from controller.errors import FerrymanError, NoDaemonError, NotFoundError, SettingsError
 
@@ -95,14 +96,9 @@ class Client:
 
     # Jobs
 
-    def page(
-        self, selected: Selected, *, after: str | None = None, limit: int = PAGE
-    ) -> tuple[list[Object], str | None]:
+    def page(self, selected: Selected, *, after: str | None = None, limit: int = PAGE) -> Page:
         """One page of the selected jobs, newest first, and the cursor of the next one."""
-        parameters = [*_query(selected), ("limit", str(limit))]
-        if after is not None:
-            parameters.append(("after", after))
-        return _page(self._get("/v1/jobs", parameters))
+        return _page(self._get("/v1/jobs", [*_query(selected), ("limit", str(limit)), *_behind(after)]))
 
     def jobs(self, selected: Selected) -> Iterator[Object]:
         """All of the selected jobs."""
@@ -110,22 +106,13 @@ class Client:
             yield from page
 
     def pages(self, selected: Selected) -> Iterator[list[Object]]:
-        after: str | None = None
-        seen: set[str] = set()
-        while True:
-            items, after = self.page(selected, after=after)
+        for items, _ in pages(lambda after: self.page(selected, after=after)):
             yield items
-            if after is None or after in seen:
-                return
-            seen.add(after)
 
     def any(self, selected: Selected) -> bool:
-        """Whether there is such a job, for the price of one row."""
-        after: str | None = None
-        while True:
-            items, after = self.page(selected, after=after, limit=1)
-            if items or after is None:
-                return bool(items)
+        """Whether there is such a job, for the price of one row; where a reason must be derived, of a page."""
+        limit = PAGE if selected.reasons else 1
+        return any(items for items, _ in pages(lambda after: self.page(selected, after=after, limit=limit)))
 
     def job(self, scope: str, kind: str, name: str) -> Object:
         """One job.
@@ -146,15 +133,12 @@ class Client:
     ) -> Iterator[Object]:
         """The same for all of the selected jobs; one verdict each, as it becomes known."""
         fixed = [*_query(selected), ("limit", str(BULK)), ("all", "true"), ("dryRun", "true" if dry_run else "false")]
-        after: str | None = None
-        seen: set[str] = set()
-        while True:
-            parameters = fixed if after is None else [*fixed, ("after", after)]
-            items, after = _page(self._request("POST", f"/v1/jobs:{verb}", parameters, arguments or None))
+
+        def command(after: str | None) -> Page:
+            return _page(self._request("POST", f"/v1/jobs:{verb}", [*fixed, *_behind(after)], arguments or None))
+
+        for items, _ in pages(command):
             yield from items
-            if after is None or after in seen:
-                return
-            seen.add(after)
 
     # Documents
 
@@ -192,15 +176,10 @@ class Client:
 
     # Everything else
 
-    def events(
-        self, *, after: str | None = None, subject: str | None = None, limit: int = PAGE
-    ) -> tuple[list[Object], str | None]:
-        parameters = [("limit", str(limit))]
-        if after is not None:
-            parameters.append(("after", after))
-        if subject is not None:
-            parameters.append(("subject", subject))
-        return _page(self._get("/v1/events", parameters))
+    def event_pages(self, subject: str | None = None) -> Iterator[Page]:
+        """Events that are kept, oldest first; behind the last of them come empty pages."""
+        fixed = [("limit", str(PAGE)), *([("subject", subject)] if subject is not None else [])]
+        return pages(lambda after: _page(self._get("/v1/events", [*fixed, *_behind(after)])))
 
     def stream_events(
         self, *, after: str | None = None, subject: str | None = None
@@ -247,17 +226,17 @@ class Client:
         path = f"/v1/lanes/{quote(lane, safe='/')}:{verb}"
         return [_verdict(self._request("POST", path, (), body, accepted=(200, 202, 409)))]
 
-    def dead_letters(self) -> Iterator[Object]:
-        after: str | None = None
-        while True:
-            parameters = [("limit", str(LETTERS))] + ([("after", after)] if after is not None else [])
-            items, after = _page(self._get("/v1/deadletters", parameters))
-            yield from items
-            if after is None:
-                return
+    def resume_sink(self, sink: str) -> Object:
+        return _verdict(self._request("POST", "/v1/sinks:resume", (), {"sink": sink}))
 
-    def requeue(self, ids: Sequence[Any]) -> list[Object]:
-        return _page(self._request("POST", "/v1/deadletters:requeue", (), {"ids": list(ids)}))[0]
+    def dead_letters(self) -> Iterator[Object]:
+        fixed = [("limit", str(LETTERS))]
+        for items, _ in pages(lambda after: _page(self._get("/v1/deadletters", [*fixed, *_behind(after)]))):
+            yield from items
+
+    def command_letters(self, verb: str, ids: Sequence[Any]) -> list[Object]:
+        """`requeue` or `discard` dead letters; one verdict each."""
+        return _page(self._request("POST", f"/v1/deadletters:{verb}", (), {"ids": list(ids)}))[0]
 
     def summary(self) -> Object:
         return _object(self._get("/v1/summary"))
@@ -370,7 +349,11 @@ def _query(selected: Selected) -> list[tuple[str, str]]:
     return query + [("label", label) for label in selected.labels]
 
 
-def _page(answer: Any) -> tuple[list[Object], str | None]:
+def _behind(cursor: str | None) -> list[tuple[str, str]]:
+    return [] if cursor is None else [("after", cursor)]
+
+
+def _page(answer: Any) -> Page:
     body = _object(answer)
     items, after = body.get("items"), body.get("next")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):

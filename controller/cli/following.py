@@ -64,12 +64,10 @@ class Events:
     def _kept(self, since: datetime | None) -> str | None:
         """Print what is kept; returns the cursor behind it."""
         cursor: str | None = None
-        while not self._terminal.reader_gone:
-            events, following = self._client.events(after=cursor, subject=self._subject)
+        for events, following in self._client.event_pages(self._subject):
             self._print([event for event in events if since is None or _is_since(event, since)])
-            ended = not events or following is None or following == cursor
             cursor = following or cursor
-            if ended:
+            if not events or self._terminal.reader_gone:
                 break
         return cursor
 

@@ -128,6 +128,17 @@ def command_lanes(client: Client, terminal: Terminal, verb: str, lane: str | Non
     return ExitCode.DONE
 
 
+def resume_sink(client: Client, terminal: Terminal, sink: str) -> ExitCode:
+    """Send a disabled sink its events again.
+
+    Raises:
+        NotFoundError: there is no such sink.
+    """
+    answer = client.resume_sink(sink)
+    terminal.line(f"{sink} {answer.get('message') or shown(answer.get('answer'))}")
+    return ExitCode.DONE
+
+
 def _lane_name(lane: str) -> str:
     scope, slash, kind = lane.partition("/")
     if not slash or not scope or not kind:
@@ -159,18 +170,21 @@ def _letter_table(letters: Sequence[Object], now: datetime) -> Table:
     return Table(("ID", "WHAT", "SUBJECT", "SOURCE", "AGE", "REASON"), rows)
 
 
-def requeue(client: Client, terminal: Terminal, ids: Sequence[int]) -> ExitCode:
-    """Send dead letters once more, those named or all; the answer is whether all were taken.
+def command_letters(client: Client, terminal: Terminal, verb: str, ids: Sequence[int]) -> ExitCode:
+    """`requeue` dead letters, those named or all, or `discard` those named; the answer is whether all were taken.
 
     Raises:
         NotFoundError: there are none.
+        SettingsError: none is named of those to discard.
     """
+    if verb == "discard" and not ids:
+        raise SettingsError("name the dead letters to discard, by their ids")
     wanted = list(ids) or [letter["id"] for letter in client.dead_letters() if letter.get("what") == "document"]
     if not wanted:
         raise NotFoundError("there are no dead letters to requeue")
     rejected = 0
     for start in range(0, len(wanted), REQUEUED_AT_ONCE):
-        for answer in client.requeue(wanted[start : start + REQUEUED_AT_ONCE]):
+        for answer in client.command_letters(verb, wanted[start : start + REQUEUED_AT_ONCE]):
             rejected += answer.get("answer") == "rejected"
             message = f": {answer['message']}" if answer.get("message") else ""
             terminal.line(f"{shown(answer.get('id'))} {shown(answer.get('answer'))}{message}")

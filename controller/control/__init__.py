@@ -46,6 +46,7 @@ class Control:
         shutdown: begins the stop of the daemon.
         ready: whether the lanes have taken up their work.
         sinks: how the delivery of events stands now.
+        resume_sink: lets a disabled sink go on; whether it was disabled.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Control:
         shutdown: Callable[[], None],
         ready: Callable[[], bool],
         sinks: Callable[[], Sequence[SinkStatus]] = tuple,
+        resume_sink: Callable[[str], bool] = lambda _sink: False,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -69,6 +71,7 @@ class Control:
         self._shutdown = shutdown
         self._ready = ready
         self._sinks = sinks
+        self._resume_sink = resume_sink
         self.committed = Broadcast()
         """Announced after commits with events."""
         self._intake = intake
@@ -196,6 +199,16 @@ class Control:
             raise NotFoundError(f"{name[:200]!r} is no lane; `ferryman lanes` lists them")
         return lane
 
+    def resume_sink(self, sink: str) -> View:
+        """Let a disabled sink of this process go on: `{sink, answer, message}`.
+
+        Raises:
+            NotFoundError: there is no such sink.
+        """
+        if self._resume_sink(sink):
+            return {"sink": sink, "answer": "accepted", "message": "goes on where it stopped"}
+        return {"sink": sink, "answer": "unchanged", "message": "it is not disabled"}
+
     # What happened, and how things stand
 
     async def instance(self) -> str:
@@ -273,6 +286,10 @@ class Control:
     async def requeue(self, ids: Sequence[int]) -> list[View]:
         """Send the documents of dead letters once more: for each `{id, answer, message}`."""
         return await self._history.requeue(ids)
+
+    async def discard(self, ids: Sequence[int]) -> list[View]:
+        """Remove dead letters that a person has dealt with: for each `{id, answer, message}`."""
+        return await self._history.discard(ids)
 
     # The daemon itself
 

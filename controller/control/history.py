@@ -1,7 +1,8 @@
 """What has happened: events to read back, and dead letters.
 
 Invariant: a cursor is opaque to its user and says how far every lane was read, so that a reader who comes back misses
-nothing that the store still has. A dead letter leaves the store only after its document is durable in the inbox again.
+nothing that the store still has. A dead letter leaves the store only after its document is durable in the inbox again,
+or when a person says that it is settled.
 """
 
 import base64
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from controller.control.answers import REJECTED, View
 from controller.intake import Intake
@@ -22,6 +24,9 @@ START: Final = "start"
 """The cursor before everything that is kept."""
 CURSOR_LENGTH_MAX: Final = 64 * 1024
 SEQUENCE_MAX: Final = 2**62
+_NO_LETTER: Final = "there is no such dead letter"
+
+_log = structlog.get_logger(__name__)
 
 
 class BadCursorError(ValueError):
@@ -109,10 +114,20 @@ class History:
         """Send the documents of dead letters once more; one that is still invalid stays where it is."""
         return [await self._requeue(id_) for id_ in dict.fromkeys(ids)]
 
+    async def discard(self, ids: Sequence[int]) -> list[View]:
+        """Remove dead letters that a person has dealt with."""
+        taken = {letter.id for letter in await self._store.take_dead_letters(ids)}
+        if taken:
+            _log.info("dead letters discarded", ids=sorted(taken))
+        return [
+            _requeued(id_, "accepted", "discarded") if id_ in taken else _requeued(id_, REJECTED, _NO_LETTER)
+            for id_ in dict.fromkeys(ids)
+        ]
+
     async def _requeue(self, id_: int) -> View:
         letters = await self._store.list_dead_letters(id_ - 1, 1)
         if not letters or letters[0].id != id_:
-            return _requeued(id_, REJECTED, "there is no such dead letter")
+            return _requeued(id_, REJECTED, _NO_LETTER)
         letter = letters[0]
         if letter.what != "document":
             return _requeued(id_, REJECTED, "an event cannot be sent again; read it here")

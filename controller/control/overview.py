@@ -271,6 +271,7 @@ def sink_view(status: SinkStatus) -> View:
         "deadLettered": status.dead_lettered,
         "failures": status.failures,
         "problem": status.problem,
+        "disabled": status.disabled,
     }
 
 

@@ -58,7 +58,7 @@ WAITING_JOB: Final[dict[str, JsonValue]] = {
     "startedAt": None,
     "endedAt": None,
 }
-JOB_PAGE: Final[dict[str, JsonValue]] = {"items": [WAITING_JOB], "next": "1042"}
+JOB_PAGE: Final[dict[str, JsonValue]] = {"items": [WAITING_JOB], "next": "41da484f40c00000-1042"}
 DOCUMENT_RESULTS: Final[dict[str, JsonValue]] = {
     "items": [
         {
@@ -156,8 +156,15 @@ SUMMARY: Final[dict[str, JsonValue]] = {
             "deadLettered": 0,
             "failures": 0,
             "problem": "",
+            "disabled": False,
         }
     ],
+}
+SINK: Final = "webhook:https://hooks.example.com#1f2e3d4c"
+SINK_RESULT: Final[dict[str, JsonValue]] = {
+    "sink": SINK,
+    "answer": "accepted",
+    "message": "goes on where it stopped",
 }
 DEAD_LETTERS: Final[dict[str, JsonValue]] = {
     "items": [

@@ -55,9 +55,11 @@ def jobs_router(control: Control) -> APIRouter:
 def _add_reads(router: APIRouter, control: Control) -> None:
     @router.get("/jobs", summary="List jobs", responses={OK: {"model": JobPage}, **documented(422, 503)})
     async def list_jobs(selection: Selected, after: JobCursor = None, limit: Limit = PAGE) -> Response:
-        """Newest first. All filters must hold; phases and reasons may be repeated: any of these.
+        """Over all lanes, the newest acceptance first.
 
-        A page can be short, or empty, and still have a `next`.
+        All filters must hold; phases and reasons may be repeated: any of these. A page can be short, or empty, and
+        still have a `next`. Jobs that come or change between two pages neither hide nor repeat others; one that begins
+        anew meanwhile comes to the front.
         """
         return json_answer(await control.jobs(selection, after, limit))
 

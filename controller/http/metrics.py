@@ -192,6 +192,9 @@ def _sink_metrics(sinks: Sequence[SinkStatus], now: float) -> Iterable[Metric]:
         "ferryman_outbox_oldest_event_age_seconds", "Age of the oldest of them; 0: there is none.", labels=_OF_SINK
     )
     failing = GaugeMetricFamily("ferryman_sink_failing", "Whether a sink took nothing the last time.", labels=_OF_SINK)
+    disabled = GaugeMetricFamily(
+        "ferryman_sink_disabled", "Whether a sink is sent nothing, as its receiver is gone for good.", labels=_OF_SINK
+    )
     delivered = CounterMetricFamily("ferryman_events_delivered", "Events that a sink has taken.", labels=_OF_SINK)
     dead = CounterMetricFamily("ferryman_events_dead_lettered", "Events given up for a sink.", labels=_OF_SINK)
     retries = CounterMetricFamily("ferryman_event_retries", "Sends of events put off.", labels=_OF_SINK)
@@ -200,10 +203,11 @@ def _sink_metrics(sinks: Sequence[SinkStatus], now: float) -> Iterable[Metric]:
         depth.add_metric(labels, sink.depth)
         age.add_metric(labels, 0.0 if sink.oldest_at is None else max(0.0, now - sink.oldest_at))
         failing.add_metric(labels, float(sink.failures > 0))
+        disabled.add_metric(labels, float(sink.disabled))
         delivered.add_metric(labels, sink.delivered)
         dead.add_metric(labels, sink.dead_lettered)
         retries.add_metric(labels, sink.retried)
-    return depth, age, failing, delivered, dead, retries
+    return depth, age, failing, disabled, delivered, dead, retries
 
 
 def _source_metrics(sources: Mapping[str, SourceStatus]) -> Iterable[Metric]:

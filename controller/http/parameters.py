@@ -11,7 +11,7 @@ from controller.control import Control
 from controller.errors import NotFoundError
 from controller.http import examples
 from controller.http.problems import ProblemError
-from controller.http.requests import KIND_SCHEMA, Bulk, Text
+from controller.http.requests import JOB_CURSOR, KIND_SCHEMA, Bulk, Text
 from controller.kinds import find_kind
 from controller.model import FailReason, Identity, Phase, WaitReason
 from controller.store import Selection
@@ -33,7 +33,7 @@ Cursor = Annotated[
     str | None,
     Query(max_length=CURSOR_LENGTH_MAX, pattern=CURSOR_PATTERN, description="The `next` of the page before."),
 ]
-JobCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="The `next` of the page before.")]
+JobCursor = Annotated[str | None, Query(pattern=JOB_CURSOR, description="The `next` of the page before.")]
 
 
 def _no_number(value: object) -> object:

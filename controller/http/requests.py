@@ -4,7 +4,7 @@ Invariant: strict and closed; a member that is not known, or of another type, is
 misunderstood can stop a thousand jobs.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
@@ -12,6 +12,7 @@ from controller.http import examples
 from controller.kinds import KINDS
 from controller.model import FailReason, Phase, WaitReason
 
+JOB_CURSOR: Final = r"^[0-9a-f]{16}-[0-9]{1,18}$"
 Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
 
 
@@ -89,7 +90,7 @@ class Bulk(_Asked):
     """Said on purpose where no filter is given."""
     dryRun: StrictBool = False  # noqa: N815 - as it goes on the wire
     """Only say what would happen; enough if the query says so."""
-    after: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
+    after: Annotated[str, Field(pattern=JOB_CURSOR)] | None = None
     limit: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
     """Most jobs commanded in one go."""
 
@@ -130,8 +131,15 @@ class LaneCommand(_Asked):
     reason: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
 
 
+class SinkCommand(_Asked):
+    """Which sink, by its name in the summary."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sink": examples.SINK}]})
+    sink: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^[^\x00]+$")]
+
+
 class Requeue(_Asked):
-    """Dead letters to send once more."""
+    """Dead letters, by their ids."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [3, 4]}]})
     ids: Annotated[list[Annotated[StrictInt, Field(ge=1, le=2**53 - 1)]], Field(min_length=1, max_length=1000)]

@@ -243,6 +243,15 @@ class SinkView(_Answered):
     """Batches in a row of which it took nothing."""
     problem: str
     """Why the last delivery failed; empty if it did not."""
+    disabled: bool
+    """Its receiver is gone for good: nothing is sent until the next start, or `POST /v1/sinks:resume`."""
+
+
+class SinkResult(_Answered):
+    model_config = _like(examples.SINK_RESULT)
+    sink: str
+    answer: str
+    message: str
 
 
 class SelectionEstimate(_Answered):

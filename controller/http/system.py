@@ -1,4 +1,4 @@
-"""`/v1/summary`, `/v1/history`, `/v1/deadletters`, `/v1/shutdown`: the daemon as a whole."""
+"""`/v1/summary`, `/v1/history`, `/v1/deadletters`, `/v1/sinks`, `/v1/shutdown`: the daemon as a whole."""
 
 from typing import Annotated, Final
 
@@ -8,8 +8,8 @@ from controller.control import Control
 from controller.http.answers import json_answer
 from controller.http.parameters import PAGE, Moment, Selected, is_any
 from controller.http.problems import documented
-from controller.http.requests import NoArguments, Requeue
-from controller.http.schemas import DeadLetterPage, RequeueResults, Stopping, Summary, Trend
+from controller.http.requests import NoArguments, Requeue, SinkCommand
+from controller.http.schemas import DeadLetterPage, RequeueResults, SinkResult, Stopping, Summary, Trend
 
 OK: Final = 200
 ACCEPTED: Final = 202
@@ -67,6 +67,29 @@ def system_router(control: Control) -> APIRouter:
     async def requeue_dead_letters(body: Annotated[Requeue, Body()]) -> Response:
         """A document that is still invalid stays where it is, and its result says why."""
         return json_answer({"items": await control.requeue(body.ids), "next": None})
+
+    @router.post(
+        "/deadletters:discard",
+        summary="Remove dead letters that are dealt with",
+        tags=["dead letters"],
+        responses={OK: {"model": RequeueResults}, **documented(422, 503)},
+    )
+    async def discard_dead_letters(body: Annotated[Requeue, Body()]) -> Response:
+        """For good. Without this they are kept for `store.keep_dead_letters_s`."""
+        return json_answer({"items": await control.discard(body.ids), "next": None})
+
+    @router.post(
+        "/sinks:resume",
+        summary="Send events to a disabled sink again",
+        tags=["events"],
+        responses={OK: {"model": SinkResult}, **documented(404, 422)},
+    )
+    async def resume_sink(body: Annotated[SinkCommand, Body()]) -> Response:
+        """From where it stopped: what was committed meanwhile has waited for it. A restart does the same.
+
+        `unchanged`: it was not disabled. With several daemons on one store, each has its own connection to the sink.
+        """
+        return json_answer(control.resume_sink(body.sink))
 
     @router.post(
         "/shutdown",

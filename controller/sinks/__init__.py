@@ -41,7 +41,14 @@ class Later:
     """How long the receiver asks to be left alone; None where it did not say."""
 
 
-Outcome = Delivered | Refused | Later
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The receiver wants nothing more, this event or any other, until a person says so: one line, without secrets."""
+
+    reason: str
+
+
+Outcome = Delivered | Refused | Later | Gone
 
 
 class Sink(Protocol):

@@ -3,7 +3,7 @@
 Invariant: only the configured URL is ever called. Redirects are not followed; the name is resolved here, addresses that
 are not public are refused unless `allow_private` is set, and the connection goes to the very address that was judged,
 while Host and TLS keep the name. Proxies of the environment are not used: they would resolve the name again. Cookies
-are not kept. A 410 answer disables the sink until the next start.
+are not kept. A 410 answer says that the receiver wants nothing more.
 
 An event goes in a request of its own; those of different jobs go at the same time.
 """
@@ -27,7 +27,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 from controller.errors import SettingsError
 from controller.seams import Clock
 from controller.settings import Sink
-from controller.sinks import Delivered, Later, Outcome, Refused
+from controller.sinks import Delivered, Gone, Later, Outcome, Refused
 from controller.sinks.addresses import Resolver, is_public, resolve
 from controller.store import OutboxEvent
 
@@ -40,7 +40,7 @@ ANSWER_S: Final = 1.0
 ADDRESSES_MAX: Final = 3
 """Addresses of a name that are tried, where one takes no connection."""
 _RETRY_AFTER_LENGTH_MAX: Final = 64
-_GONE: Final = Refused("the receiver answered 410 Gone: it gets nothing more until the next start")
+_GONE: Final = Gone("the receiver answered 410 Gone")
 
 _log = structlog.get_logger(__name__)
 
@@ -72,11 +72,8 @@ class WebhookSink:
         self._timeout_s = timeout_s
         self._clock = clock
         self._resolver = resolver
-        self._gone = False
 
     async def deliver(self, events: Sequence[OutboxEvent]) -> Sequence[Outcome]:
-        if self._gone:
-            return [_GONE] * len(events)
         outcomes: list[Outcome] = [Later(f"no answer in {self._timeout_s:g} s")] * len(events)
         with anyio.move_on_after(self._timeout_s):
             addresses = await self._addresses()
@@ -149,8 +146,6 @@ class WebhookSink:
         if response.is_success:
             return Delivered()
         if status == HTTPStatus.GONE:
-            self._gone = True
-            _log.error("webhook.disabled", sink=self.name, problem=_GONE.reason)
             return _GONE
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return Refused("the receiver answered 413: the event is too large for it")

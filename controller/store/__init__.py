@@ -315,7 +315,13 @@ class StoreReads(Protocol):
     async def find_stub(self, identity: Identity) -> Stub | None: ...
 
     async def list_jobs(self, selection: Selection, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
-        """A page, newest first, and the cursor of the next one."""
+        """A page over all lanes, the newest acceptance first, and the cursor of the next one.
+
+        Each job that is not accepted anew meanwhile comes exactly once.
+
+        Raises:
+            NotFoundError: `after` is no cursor.
+        """
 
     async def count_jobs(self, selection: Selection) -> int: ...
 

@@ -5,16 +5,15 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, func, select, text
 
-from controller.errors import NotFoundError
 from controller.model import TERMINAL, Identity, Job, Phase, Stub
 from controller.store import DeadLetter, OpenJobs, OutboxEvent, Selection
 from controller.store.database import Database, Transaction
 from controller.store.lane_reads import jobs_where, with_attempts
+from controller.store.newest import cursor_behind, newest_of_all, newest_of_next, of_all
 from controller.store.outbox import AFTER, read_event
 from controller.store.places import read_places
 from controller.store.rows import STUB_COLUMNS, read_jobs, read_phase, read_stub
-from controller.store.schema import DEAD_LETTERS, EVENTS, JOBS, LABELS, LANES, STUBS
-from controller.store.searching import jobs_found
+from controller.store.schema import DEAD_LETTERS, EVENTS, JOBS, LANES, STUBS
 from controller.store.writer import Writer
 
 _J: Final = JOBS.c
@@ -79,17 +78,16 @@ class PeopleReads:
         return read_stub(rows[0]) if rows else None
 
     async def list_jobs(self, selection: Selection, after: str | None, limit: int) -> tuple[Sequence[Job], str | None]:
-        conditions = _conditions(selection)
-        if after is not None:
-            conditions.append(_J.id < _cursor(after))
-        chosen = jobs_where(*conditions).order_by(_J.id.desc()).limit(limit + 1)
-        jobs = read_jobs(await self._database.read(with_attempts(chosen, "-id")))
-        more = len(jobs) > limit
+        jobs: Sequence[Job] = ()
+        if selection != Selection():
+            jobs = read_jobs(await self._database.read(newest_of_next(selection, after, limit + 1)))
+        if len(jobs) <= limit:
+            jobs = read_jobs(await self._database.read(newest_of_all(selection, after, limit + 1)))
         page = jobs[:limit]
-        return page, str(page[-1].id) if more and page else None
+        return page, cursor_behind(page[-1]) if len(jobs) > limit and page else None
 
     async def count_jobs(self, selection: Selection) -> int:
-        rows = await self._database.read(select(func.count()).select_from(JOBS).where(*_conditions(selection)))
+        rows = await self._database.read(select(func.count()).select_from(JOBS).where(*of_all(selection)))
         return int(rows[0][0])
 
     async def counts(self) -> Sequence[tuple[str, Phase, str | None, int]]:
@@ -174,48 +172,15 @@ def open_of(selection: Selection) -> Select[Any]:
     """The statement of `open_jobs`."""
     return (
         select(_J.phase, _J.quota_key, func.count(), func.max(_J.began_at))
-        .where(_LANE, _J.phase.in_(_OPEN), *_conditions(selection))
+        .where(_LANE, _J.phase.in_(_OPEN), *of_all(selection))
         .group_by(_J.phase, _J.quota_key)
     )
 
 
 def last_of(selection: Selection) -> Select[Any]:
     """The statement of `last_waiting`: from the end of the queue's index to the first that is selected."""
-    chosen = jobs_where(_LANE, _WAITING, _J.quota_key == bindparam("key"), *_conditions(selection))
+    chosen = jobs_where(_LANE, _WAITING, _J.quota_key == bindparam("key"), *of_all(selection))
     return with_attempts(chosen.order_by(_J.priority, _J.turn.desc(), _J.id.desc()).limit(1), "id")
-
-
-def _conditions(selection: Selection) -> list[Any]:
-    conditions: list[Any] = []
-    if selection.scope is not None and selection.kind is not None:
-        conditions.append(_J.lane == f"{selection.scope}/{selection.kind}")
-    elif selection.scope is not None:
-        conditions.append(_J.scope == selection.scope)
-    elif selection.kind is not None:
-        conditions.append(_J.kind == selection.kind)
-    if selection.name is not None:
-        conditions.append(_J.name == selection.name)
-    if selection.phases:
-        conditions.append(_J.phase.in_(sorted(phase.value for phase in selection.phases)))
-    if selection.reasons:
-        conditions.append(_J.reason.in_(sorted(map(str, selection.reasons))))
-    if selection.group is not None:
-        conditions.append(_J.group_name == selection.group)
-    if selection.text is not None:
-        conditions.append(_J.name.contains(selection.text, autoescape=True))
-    if selection.search is not None:
-        conditions.append(_J.id.in_(jobs_found(selection.search)))
-    conditions.extend(
-        _J.id.in_(select(LABELS.c.job_id).where(LABELS.c.key == key, LABELS.c.value == value))
-        for key, value in selection.labels.items()
-    )
-    return conditions
-
-
-def _cursor(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):  # noqa: PLR2004 - more digits are no row number
-        raise NotFoundError(f"{text!r} is not the cursor of a page: use the `next` of the page before")
-    return int(text)
 
 
 def _read_letter(row: Sequence[Any]) -> DeadLetter:

@@ -162,6 +162,7 @@ JOBS = Table(
         postgresql_where=text("ended_at IS NOT NULL"),
     ),
     Index("jobs_by_phase", "lane", "phase", "reason", "began_at"),
+    Index("jobs_by_age", "accepted_at", "id"),
 )
 """One row a job, in its present incarnation. `state` and `document` are JSON that no query looks into.
 

@@ -46,13 +46,14 @@ def _like(operator: str, element: _Holds, compiler: SQLCompiler, **options: Any)
 def jobs_found(words: str) -> CompoundSelect[Any]:
     """Ids of the jobs whose name, present remote id or value of a label holds `words`; some more than once."""
     return union_all(
-        select(_J.id).where(_holds(_J.name, words)),
-        select(_J.id).where(_J.remote_id.is_not(None), _holds(_J.remote_id, words)),
-        select(LABELS.c.job_id).where(_holds(LABELS.c.value, words)),
+        select(_J.id).where(holds(_J.name, words)),
+        select(_J.id).where(_J.remote_id.is_not(None), holds(_J.remote_id, words)),
+        select(LABELS.c.job_id).where(holds(LABELS.c.value, words)),
     )
 
 
-def _holds(column: ColumnElement[Any], words: str) -> ColumnElement[bool]:
+def holds(column: ColumnElement[Any], words: str) -> ColumnElement[bool]:
+    """Whether a text holds `words`."""
     for special in (_ESCAPE, "%", "_"):
         words = words.replace(special, _ESCAPE + special)
     return _Holds(column, literal(f"%{words}%"))

@@ -16,7 +16,7 @@ from controller.errors import StoreError
 from controller.store.facts import PROGRAM
 from controller.store.schema import FACTS
 
-REVISIONS: Final[tuple[str, ...]] = ("0001",)
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")
 """Every version of the schema that this program knows, oldest first."""
 _VERSIONS: Final = table("alembic_version", column("version_num"))
 

@@ -1,6 +1,7 @@
 """`iam-policy`: what it prints, and that it is just what the daemon calls."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ ON_BEHALF = {
     "s3:ListBucket",
 }
 """Actions that AWS judges besides those that are called."""
+AROUND = ("sqs:", "sns:", "events:")
+"""Services whose actions are compared with what they are done to."""
 HOPS = {"host", "content-length", "connection", "transfer-encoding"}
 
 
@@ -224,16 +227,12 @@ def test_the_command_prints_json_alone_on_stdout(here: Path) -> None:
 
 @asynccontextmanager
 async def recording(peer: str, seen: set[str]) -> AsyncIterator[str]:
-    """A way to the peer that notes the operations which pass, as `service:Operation`."""
+    """A way to the peer that notes what passes, as `service:Operation queue, topic or bus`."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
 
         async def handle(request: web.Request) -> web.Response:
             body = await request.read()
-            target, _, operation = request.headers.get("x-amz-target", "").rpartition(".")
-            if not operation:  # the query protocol
-                target, operation = "AmazonSNS", parse_qs(body.decode())["Action"][0]
-            service = {"AmazonSQS": "sqs", "AmazonSNS": "sns", "AWSEvents": "events"}[target]
-            seen.add(f"{service}:{operation}")
+            seen.update(_noted(request.headers.get("x-amz-target", ""), body.decode()))
             headers = {name: value for name, value in request.headers.items() if name.lower() not in HOPS}
             async with session.post(f"{peer}{request.path_qs}", data=body, headers=headers) as answer:
                 return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
@@ -250,12 +249,32 @@ async def recording(peer: str, seen: set[str]) -> AsyncIterator[str]:
             await runner.cleanup()
 
 
+def _noted(target: str, body: str) -> set[str]:
+    service, _, operation = target.rpartition(".")
+    if service == "AmazonSQS":
+        return {f"sqs:{operation} {_last(json.loads(body)['QueueUrl'])}"}
+    if service == "AWSEvents":
+        return {f"events:{operation} {entry['EventBusName']}" for entry in json.loads(body)["Entries"]}
+    asked = parse_qs(body)  # the query protocol, which only SNS speaks
+    return {f"sns:{asked['Action'][0]} {_last(asked['TopicArn'][0])}"}
+
+
+def _last(resource: str) -> str:
+    """The name in a URL or an ARN."""
+    return re.split("[:/]", resource)[-1]
+
+
 async def test_the_policy_is_just_what_the_daemon_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All four kinds with stops, deletes, a lost reply and a lagging List; queue, dead letters and all sinks of AWS."""
+    """All four kinds with stops, deletes, a lost reply and a lagging List; every queue there is, and all sinks of AWS.
+
+    Of queues, topics and buses not only what is done, but to which of them.
+    """
     seen: set[str] = set()
     with running_moto(monkeypatch) as moto:
         sqs = boto("sqs", moto)
-        jobs, dead, events = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("jobs", "dead", "events"))
+        jobs, dead, events, ends = (
+            sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("jobs", "dead", "events", "ends")
+        )
         topic = boto("sns", moto).create_topic(Name="events")["TopicArn"]
         async with recording(moto, seen) as wire, simulated_aws(list_lag_s=(10**6, 10**6)) as aws:
             aws.simulator.faults.add(Fault(operation=KINDS[BLUEPRINT].create, effect=LoseReply(then="reset")))
@@ -268,6 +287,7 @@ async def test_the_policy_is_just_what_the_daemon_calls(tmp_path: Path, monkeypa
                 "FERRYMAN_EVENTS__SINKS": json.dumps([f"sqs:{events}", f"sns:{topic}", "eventbridge:default"]),
                 "FERRYMAN_SCOPES": json.dumps({"default": {}, "other": {"role_arn": ROLE}}),
                 "FERRYMAN_RECONCILE__LIST_LAG_S": "0.5",
+                "FERRYMAN_RECONCILE__NOTIFICATIONS": f"sqs:{ends}",
             }
             documents = [
                 *(document(kind, "plain") for kind in KINDS),
@@ -276,13 +296,14 @@ async def test_the_policy_is_just_what_the_daemon_calls(tmp_path: Path, monkeypa
                 {"kind": "Nonsense"},
             ]
             sqs.send_message(QueueUrl=jobs, MessageBody=json.dumps(documents))
+            sqs.send_message(QueueUrl=ends, MessageBody=json.dumps({"source": "aws.bedrock", "detail": {}}))
             home = Ferryman(tmp_path, aws.url, settings)
-            expected = _called(home) - ON_BEHALF - {"sqs:ChangeMessageVisibility"}
+            expected = _allowed(home) - ON_BEHALF - {"sqs:ChangeMessageVisibility jobs"}
             async with home.daemon() as daemon:
 
                 def called() -> set[str]:
                     names = {f"{_service(operation)}:{operation}" for operation in aws.simulator.ledger.calls} | seen
-                    return {ACTIONS.get(name, name) for name in names} - NO_PERMISSION_NEEDED
+                    return {_action(name) for name in names} - NO_PERMISSION_NEEDED
 
                 await daemon.until(lambda: len(aws.creates()) >= len(KINDS) + 2)
                 for name, kind in (("stopped", BATCH), ("deleted", PROMPT)):
@@ -309,11 +330,11 @@ async def test_messages_that_take_long_are_kept_invisible(monkeypatch: pytest.Mo
             ):
                 tasks.start_soon(source.keep, await source.receive())
                 with anyio.fail_after(60):
-                    while "sqs:ChangeMessageVisibilityBatch" not in seen:
+                    while "sqs:ChangeMessageVisibilityBatch jobs" not in seen:
                         await anyio.sleep(0.02)  # the fact is a call at another server
                 tasks.cancel_scope.cancel()
     allowed = policy(Settings(queue=QueueSettings(sources=(f"{QUEUE}/jobs",))))["ReceiveDocuments"]["Action"]
-    assert {ACTIONS.get(name, name) for name in seen} <= set(allowed)
+    assert {_action(name).removesuffix(" jobs") for name in seen} <= set(allowed)
     assert ACTIONS["sqs:ChangeMessageVisibilityBatch"] in allowed
 
 
@@ -324,9 +345,19 @@ def _service(operation: str) -> str:
     return "tagging" if operation == "GetResources" else "sts"
 
 
-def _called(home: Ferryman) -> set[str]:
-    """The actions of the policies for these settings, of the daemon's identity and of the scope's role."""
+def _action(called: str) -> str:
+    """What IAM calls an operation; what it is done to stays behind it."""
+    operation, *on = called.split(" ")
+    return " ".join([ACTIONS.get(operation, operation), *on])
+
+
+def _allowed(home: Ferryman) -> set[str]:
+    """What the policies for these settings allow, of the daemon's identity and of the scope's role."""
     done = home.run("iam-policy", "--account", ACCOUNT), home.run("iam-policy", "--scope", "other")
+    statements = [statement for each in done for statement in json.loads(each.out)["Statement"]]
     return {
-        action for each in done for statement in json.loads(each.out)["Statement"] for action in statement["Action"]
+        f"{action} {_last(resource)}" if action.startswith(AROUND) else action
+        for statement in statements
+        for action in statement["Action"]
+        for resource in statement["Resource"]
     }

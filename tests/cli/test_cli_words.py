@@ -252,6 +252,8 @@ ROLE = "arn:aws:iam::123456789012:role/batch"
                      [f"ferryman resume s/{BATCH}", "fire"], id="paused"),
         pytest.param({"phase": "Pending", "reason": "ScopeUnavailable"}, {}, ["ferryman doctor"], id="no credentials"),
         pytest.param({"phase": "Pending", "reason": "QuotaFull"}, {}, ["by itself", "ferryman lanes"], id="quota"),
+        pytest.param({"phase": "Pending", "reason": "QuotaFull"}, {"phases": {"Uncertain": 3}},
+                     ["3 of its lane are Uncertain", "ferryman get --phase Uncertain"], id="quota held by uncertain"),
         pytest.param({"phase": "Pending", "reason": "ScopeUnavailable"}, {"unavailable": "ExpiredToken"},
                      ["ExpiredToken", "by itself"], id="no credentials, and why"),
         pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH},

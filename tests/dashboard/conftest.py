@@ -1,6 +1,9 @@
 """One browser, and one daemon with ten thousand jobs, for all tests of the dashboard."""
 
+import fcntl
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,7 +32,7 @@ SPEED = 120
 STAGES = {"Submitted": [1, 9], "Validating": [1, 9], "Scheduled": [1, 9], "InProgress": [1200, 3600]}
 """A batch inference job works at once, for ten to thirty seconds."""
 SCOPES = {"default": {"region": "us-east-1"}, "research": {"region": "eu-west-1"}}
-WITHIN_MS = 30_000.0
+WITHIN_MS = 60_000.0
 expect.set_options(timeout=WITHIN_MS)
 
 
@@ -53,7 +56,7 @@ def site(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """A daemon that has taken over a store of ten thousand jobs."""
     del chromium
     folder = tmp_path_factory.mktemp("dashboard")
-    anyio.run(fill, f"sqlite:///{folder}/ferryman.db", JOBS)
+    shutil.copy(filled(tmp_path_factory.getbasetemp()), folder / "ferryman.db")
     with (
         simulator(folder, SPEED) as aws_url,
         daemon(folder, aws_url, FERRYMAN_SCOPES=json.dumps(SCOPES)) as site,
@@ -61,6 +64,20 @@ def site(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         options = {"durations": {BATCH: STAGES}}
         httpx.patch(f"{aws_url}/_simulator/options", json=options, trust_env=False).raise_for_status()
         yield site
+
+
+def filled(own: Path) -> Path:
+    """The store as it is before any daemon; written once, whichever of several workers comes first."""
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    store = shared / f"{JOBS}-jobs.db"
+    with (shared / "filling.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not store.exists():
+            begun = shared / "begun.db"
+            anyio.run(fill, f"sqlite:///{begun}", JOBS)
+            assert not begun.with_name("begun.db-wal").exists()
+            begun.rename(store)
+    return store
 
 
 @asynccontextmanager

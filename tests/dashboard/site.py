@@ -76,9 +76,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def simulator(folder: Path, speed: float) -> Iterator[str]:
-    """`ferryman simulate`; gives its URL."""
+    """`ferryman simulate`, where no job fails by chance; gives its URL."""
     log = folder / "simulator.log"
-    with _running(folder, log, "simulate", "--port", "0", "--speed", str(speed)) as process:
+    arguments = ("simulate", "--port", "0", "--speed", str(speed), "--failure-rate", "0")
+    with _running(folder, log, *arguments) as process:
         yield _word_in(log, process, lambda line: line.partition("listens on ")[2].split(". ")[0])
 
 

@@ -58,7 +58,7 @@ async def test_an_uncertain_create_is_resolved_by_hand(browser: Browser, site: S
         await expect(page.locator(".state-of-job")).to_contain_text("Lost")
 
 
-async def test_a_dead_letter_is_read_and_sent_once_more(browser: Browser, site: Site) -> None:
+async def test_a_dead_letter_is_read_sent_once_more_or_discarded(browser: Browser, site: Site) -> None:
     async with looking(browser) as (_, page):
         await page.goto(f"{site.url}/#/deadletters")
         letters = page.locator(".letter")
@@ -76,4 +76,7 @@ async def test_a_dead_letter_is_read_and_sent_once_more(browser: Browser, site: 
         await letters.last.get_by_role("button", name="Requeue").click()
         await page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
         await expect(letters).to_have_count(15)
+        await letters.first.get_by_role("button", name="Discard").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        await expect(letters).to_have_count(14)
         site.job("mended", "Running")

@@ -9,7 +9,8 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.dashboard.conftest import WITHIN_MS, looking
 from tests.dashboard.site import Site
-from tests.documents import BATCH
+from tests.dashboard.test_looks import SHOTS, faults
+from tests.documents import BATCH, document
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -87,6 +88,40 @@ async def test_pages_go_on_and_back(browser: Browser, site: Site) -> None:
         await expect(page.locator(".found")).to_contain_text("page 2")
         await page.get_by_role("button", name="Newer").click()
         await expect(page.locator(".found")).to_contain_text("this page")
+
+
+async def test_all_that_match_are_commanded_once_that_is_confirmed_with_their_number(
+    browser: Browser, site: Site
+) -> None:
+    marks = {"labels": {"run": "bulk"}, "priority": 500}
+    site.send(*(document(BATCH, f"bulk-{number}", number, desired="Stopped", **marks) for number in range(2)))
+    site.send(document(BATCH, "bulk-waiting", 5, labels=marks["labels"]))  # behind thousands for the same slots
+    async with looking(browser) as (_, page):
+        await page.goto(f"{site.url}/#/jobs")
+        await page.locator(".jobs tbody tr").first.wait_for()
+        await expect(page.get_by_role("button", name="Retry all")).to_be_hidden()  # every job is never meant
+        await page.goto(f"{site.url}/#/jobs?label=run%3Dbulk")
+        await page.get_by_role("button", name="Retry all").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("3 jobs match; 2 of them would be retried.")
+        await expect(dialog).to_contain_text("1 would be refused: a Pending job cannot be retried")
+        await expect(dialog).to_contain_text("label: run=bulk")
+        await dialog.get_by_role("button", name="Cancel").click()
+        assert {job["phase"] for job in site.get("/v1/jobs", label="run=bulk")["items"]} == {"Stopped", "Pending"}
+        await page.get_by_role("button", name="Retry all").click()
+        await dialog.get_by_role("button", name="Retry 2 jobs").click()
+        await expect(dialog).to_contain_text("Retry: accepted for 2 jobs, refused for 1.")
+        await dialog.get_by_text("1 was refused: a Pending job cannot be retried").click()
+        await expect(dialog.get_by_role("link", name="bulk-waiting")).to_be_visible()
+        assert await faults(page) == []
+        await page.screenshot(path=SHOTS / "bulk-light.png")
+        await dialog.get_by_role("button", name="Close").click()
+        await expect(dialog).to_have_count(0)
+        await expect(page.locator(".jobs .phase", has_text="Stopped")).to_have_count(0)
+        await page.get_by_role("button", name="Delete all").click()
+        await dialog.get_by_role("button", name="Delete 3 jobs").click()
+        await expect(page.locator("#said")).to_have_text("Delete: accepted for 3 jobs, refused for 0.")
+    assert {job["desired"] for job in site.get("/v1/jobs", label="run=bulk")["items"]} == {"Absent"}
 
 
 async def test_why_a_job_waits_is_two_clicks_away(browser: Browser, site: Site) -> None:

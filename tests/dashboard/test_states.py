@@ -1,5 +1,6 @@
 """What is shown where there is nothing, no token, or no daemon; and the colours."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.dashboard.conftest import looking
 from tests.dashboard.site import Site, daemon
 from tests.dashboard.test_looks import SHOTS, faults
+from tests.sinks.webhook_receiver import answer, receiving
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 TOKEN = "a-token-of-this-test"
@@ -17,15 +19,18 @@ TOKEN = "a-token-of-this-test"
 async def test_token_first_job_lost_connection(browser: Browser, site: Site, tmp_path: Path) -> None:
     """A new installation with a token, from the first look to a daemon that goes away and comes back."""
     async with looking(browser) as (context, page):
-        with daemon(tmp_path, site.aws_url, FERRYMAN_HTTP__TOKEN=TOKEN) as guarded:
-            port = int(guarded.url.rpartition(":")[2])
-            await page.goto(f"{guarded.url}/#/jobs")
-            await the_token_is_asked_for(page)
-            await nothing_is_there_yet(page, guarded)
-            other = await context.new_page()
-            await other.goto(guarded.url)
-            await expect(other.get_by_label("API token")).to_be_visible()  # the token is of one tab
-            await other.close()
+        async with receiving(answer(410), answer(200)) as receiver:
+            sinks = json.dumps([{"url": f"webhook:{receiver.url()}", "allow_private": True}])
+            with daemon(tmp_path, site.aws_url, FERRYMAN_HTTP__TOKEN=TOKEN, FERRYMAN_EVENTS__SINKS=sinks) as guarded:
+                port = int(guarded.url.rpartition(":")[2])
+                await page.goto(f"{guarded.url}/#/jobs")
+                await the_token_is_asked_for(page)
+                await nothing_is_there_yet(page, guarded)
+                await a_sink_is_disabled(page)
+                other = await context.new_page()
+                await other.goto(guarded.url)
+                await expect(other.get_by_label("API token")).to_be_visible()  # the token is of one tab
+                await other.close()
         await expect(page.locator("#banner-text")).to_contain_text("The connection to the daemon is lost")
         await expect(page.locator("#live-text")).to_have_text("Not connected")
         assert await faults(page) == []
@@ -64,6 +69,18 @@ async def nothing_is_there_yet(page: Page, guarded: Site) -> None:
         await expect(page.locator(".code").nth(1)).to_contain_text(f"first-job.yaml --server {guarded.url}")
         assert await faults(page) == []
     await page.screenshot(path=SHOTS / "empty-light.png", full_page=True)
+
+
+async def a_sink_is_disabled(page: Page) -> None:
+    """Its receiver has answered 410 to the first event; the events wait until a person lets it go on."""
+    needs = page.locator(".needs")
+    await expect(needs).to_contain_text("is disabled: the receiver answered 410 Gone.")
+    await expect(needs).to_contain_text("wait")
+    assert await faults(page) == []
+    await page.screenshot(path=SHOTS / "sink-light.png")
+    await needs.get_by_role("button", name="Resume").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    await expect(needs).to_be_hidden()
 
 
 async def test_a_store_that_is_away_is_said_and_over_when_it_is_back(browser: Browser, site: Site) -> None:

@@ -10,8 +10,10 @@ import orjson
 import pytest
 from pydantic import TypeAdapter
 
+from controller.errors import NotFoundError
 from controller.http import schemas
 from controller.model import Phase, Todo
+from controller.publish import SinkStatus
 from tests.documents import BATCH, PROMPT, document
 from tests.http.rig import Service, asking, batch, names, serving, until
 
@@ -334,6 +336,25 @@ async def test_a_waiting_job_shows_why_and_for_how_long(tmp_path: Path) -> None:
         await service.move("one", Phase.PENDING, reason="Backoff", message="AWS is busy", todo=Todo.DELAY, due_at=9e9)
         job = (await client.get(ONE)).json()
         assert (job["reason"], job["message"], job["queue"]["position"]) == ("Backoff", "AWS is busy", None)
+
+
+async def test_a_disabled_sink_is_shown_and_let_go_on(tmp_path: Path) -> None:
+    def resume(name: str) -> bool:
+        if name != "webhook:x":
+            raise NotFoundError(f"{name!r} is no sink")
+        return bool(disabled.pop())
+
+    disabled = [False, True]
+    async with api(tmp_path) as (service, client):
+        service.control._sinks = lambda: [SinkStatus("webhook:x", 7, 1.0, 0, 0, 0, 0, "410 Gone", disabled=True)]
+        service.control._resume_sink = resume
+        (shown,) = conforms(schemas.Summary, await client.get("/v1/summary"))["sinks"]
+        assert (shown["disabled"], shown["problem"], shown["depth"]) == (True, "410 Gone", 7)
+        for answer_ in ("accepted", "unchanged"):
+            said = await client.post("/v1/sinks:resume", json={"sink": "webhook:x"})
+            assert conforms(schemas.SinkResult, said)["answer"] == answer_
+        is_problem(await client.post("/v1/sinks:resume", json={"sink": "log"}), 404)
+        is_problem(await client.post("/v1/sinks:resume", json={}), 422)
 
 
 async def test_shutdown(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ FLAGS = {
     "ferryman_store_up",
     "ferryman_lane_paused",
     "ferryman_scope_unavailable",
+    "ferryman_sink_disabled",
     "ferryman_sink_failing",
     "ferryman_source_failing",
 }
@@ -50,7 +51,7 @@ BOUNDED_LABELS = {"lane", "phase", "operation", "outcome", "quota_key", "sink", 
 def sinks() -> Sequence[SinkStatus]:
     return [
         SinkStatus("log", 0, None, 5, 0, 0, 0, ""),
-        SinkStatus("file:x", 3, 1000.0, 1, 2, 4, 1, "full"),
+        SinkStatus("file:x", 3, 1000.0, 1, 2, 4, 1, "full", disabled=True),
     ]
 
 
@@ -187,6 +188,7 @@ async def test_each_sink_shows_what_it_owes(tmp_path: Path) -> None:
         assert values["ferryman_events_dead_lettered_total", file] == 2
         assert values["ferryman_event_retries_total", file] == 4
         assert (values["ferryman_sink_failing", log], values["ferryman_sink_failing", file]) == (0, 1)
+        assert (values["ferryman_sink_disabled", log], values["ferryman_sink_disabled", file]) == (0, 1)
 
 
 async def test_the_inbox_shows_how_far_it_is_behind(tmp_path: Path) -> None:

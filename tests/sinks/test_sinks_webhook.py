@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from controller.errors import SettingsError
 from controller.seams import SystemClock
 from controller.settings import Sink as SinkSettings
-from controller.sinks import Delivered, Later, Outcome, Refused
+from controller.sinks import Delivered, Gone, Later, Outcome, Refused
 from controller.sinks.addresses import Resolver, is_public
 from controller.sinks.webhook import WebhookSink, open_webhook_sink, retry_after_s
 from tests.outbox_events import outbox_event
@@ -129,11 +129,9 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
     assert other.connections == 0
 
 
-async def test_gone_disables_the_sink() -> None:
-    async with receiving(answer(410), answer(200)) as receiver, webhook(receiver.url()) as sink:
-        assert isinstance(await deliver_one(sink), Refused)
-        assert isinstance(await deliver_one(sink), Refused)
-    assert len(receiver.requests) == 1
+async def test_gone_is_said_of_the_receiver_and_not_of_the_event() -> None:
+    async with receiving(answer(410)) as receiver, webhook(receiver.url()) as sink:
+        assert await deliver_one(sink) == Gone("the receiver answered 410 Gone")
 
 
 async def test_nobody_listens() -> None:

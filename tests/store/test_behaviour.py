@@ -6,7 +6,7 @@ import anyio
 import asyncpg
 import pytest
 
-from controller.errors import FencedOutError
+from controller.errors import FencedOutError, NotFoundError
 from controller.events import Event
 from controller.model import Desired, Job, Observation, Phase, Records, Standing, Stub, Todo, Wishes
 from controller.store import DeadLetter, EntryType, JobChange, LaneWrite, NewEntry, RemoteIdTakenError, Selection
@@ -470,6 +470,37 @@ async def test_lists_are_paged_newest_first(place: Place) -> None:
                 break
         assert seen == [f"n{n}" for n in (6, 5, 4, 3, 2, 1, 0)]
         assert len(page[0].attempts) == 2
+
+
+async def test_a_list_is_newest_first_over_all_lanes_and_stays_so_while_jobs_come_and_change(place: Place) -> None:
+    async with opened(place) as store:
+        record = await store.take_lane(LANE)
+        other = await store.take_lane(OTHER_LANE)
+        times = {"a": 10.0, "b": 10.25, "c": 30.0, "d": 40.5}
+        record, ours = await insert(store, record, [replace(waiting(n), accepted_at=at) for n, at in times.items()])
+        others = {"p": 10.25, "q": 20.0 + 2**-40, "r": 20.0, "s": 50.0}
+        await insert(store, other, [replace(waiting(n, "other"), accepted_at=at) for n, at in others.items()])
+        page, cursor = await store.list_jobs(Selection(), None, 3)
+        assert [job.identity.name for job in page] == ["s", "d", "c"]
+        a, b, *_ = ours
+        record = await change(store, record, (b, ended(b)), (a, replace(a, reason="Backoff", todo=Todo.DELAY)))
+        await insert(store, record, [replace(waiting("new"), accepted_at=60.0)])
+        names: list[str] = []
+        while cursor is not None:
+            page, cursor = await store.list_jobs(Selection(), cursor, 1)
+            names += [job.identity.name for job in page]
+        assert names == ["q", "r", "p", "b", "a"]
+        filtered, _ = await store.list_jobs(Selection(kind=KIND, text="a"), None, 3)
+        assert [job.identity.name for job in filtered] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "17", "7ff8000000000000-1", "fff0000000000000-1", "41da484f40c00000-", "41da484f40c00000-1\n"]
+)
+async def test_what_is_no_cursor_is_refused(sqlite_place: Place, cursor: str) -> None:
+    async with opened(sqlite_place) as store:
+        with pytest.raises(NotFoundError, match="not the cursor of a page"):
+            await store.list_jobs(Selection(), cursor, 1)
 
 
 SELECTIONS = [

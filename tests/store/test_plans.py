@@ -10,7 +10,8 @@ from sqlalchemy.dialects import sqlite
 
 from controller.model import Phase
 from controller.store import Selection, inbox, lane_reads, lane_writes, outbox, people
-from controller.store.lane_reads import jobs_where, with_attempts
+from controller.store.lane_reads import jobs_where
+from controller.store.newest import newest_of_all, newest_of_next
 from controller.store.schema import JOBS, METADATA
 
 VALUES: dict[str, Any] = {
@@ -67,6 +68,7 @@ HOT = [
 ]
 ENDLESS = {"counts", "inbox size"}
 """They read a whole index, and nothing else."""
+AFTER_SOME = "41da484f40c00000-1042"
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +123,17 @@ def test_what_waits_is_ordered_by_its_index_alone(schema: sqlite3.Connection) ->
         pytest.param(Selection(labels={"run": "x"}), "labels", id="labels"),
         pytest.param(Selection(scope="s", kind="k", phases=frozenset({Phase.FAILED})), "jobs_by_phase", id="phase"),
         pytest.param(Selection(scope="s", kind="k", name="n"), "sqlite_autoindex_jobs", id="name"),
-        pytest.param(Selection(), "", id="everything: down the primary key"),
+        pytest.param(Selection(), "SEARCH jobs USING COVERING INDEX jobs_by_age", id="everything"),
+        pytest.param(Selection(group="g"), "SEARCH jobs USING INDEX jobs_by_age", id="what has no index: by age"),
     ],
 )
 def test_selections_use_an_index(schema: sqlite3.Connection, selection: Selection, index: str) -> None:
-    chosen = jobs_where(*people._conditions(selection)).order_by(JOBS.c.id.desc()).limit(5)
-    steps = plan(schema, with_attempts(chosen, "-id"))
+    steps = plan(schema, newest_of_all(selection, AFTER_SOME, 5))
     assert any(index in step for step in steps), steps
+
+
+def test_the_next_jobs_are_looked_through_by_their_age_and_no_others(schema: sqlite3.Connection) -> None:
+    steps = plan(schema, newest_of_next(Selection(labels={"run": "x"}, group="g"), AFTER_SOME, 5))
+    scans = [step for step in steps if step.startswith("SCAN")]
+    assert scans == ["SCAN following"], steps
+    assert any("COVERING INDEX jobs_by_age" in step for step in steps), steps

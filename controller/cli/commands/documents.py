@@ -61,20 +61,21 @@ def _policy(config: "Path | None") -> "Policy | None":
 
 def deadletters(
     ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", show_default=False)] = None,
+    *,
     requeue: Annotated[bool, typer.Option("--requeue", help="Send them once more: those named, or all.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Remove those named, which are dealt with.")] = False,
     output: Output = Format.TABLE,
     server: Server = None,
 ) -> int:
     """Rejected documents and events, and why."""
-    from controller.cli.operating import requeue as requeue_letters
-    from controller.cli.operating import show_dead_letters
+    from controller.cli.operating import command_letters, show_dead_letters
     from controller.errors import SettingsError
 
-    if ids and not requeue:
-        raise SettingsError("name dead letters only with --requeue")
+    if (ids and not (requeue or discard)) or (requeue and discard):
+        raise SettingsError("name dead letters with --requeue or with --discard")
     with connect(server) as client:
-        if requeue:
-            return requeue_letters(client, open_terminal(), ids or [])
+        if requeue or discard:
+            return command_letters(client, open_terminal(), "requeue" if requeue else "discard", ids or [])
         return show_dead_letters(client, open_terminal(), output, now())
 
 

@@ -12,6 +12,9 @@ from controller.cli.output import Format
 Lane = Annotated[
     str | None, typer.Argument(metavar="[SCOPE/KIND]", show_default=False, autocompletion=completion.lanes)
 ]
+LaneOrSink = Annotated[
+    str | None, typer.Argument(metavar="[SCOPE/KIND | SINK]", show_default=False, autocompletion=completion.lanes)
+]
 Why = Annotated[str, typer.Option("--why", help="Shown to others.", show_default=False)]
 
 
@@ -34,8 +37,13 @@ def pause(lane: Lane = None, why: Why = "", server: Server = None) -> int:
     return _command("pause", lane, why, server)
 
 
-def resume(lane: Lane = None, why: Why = "", server: Server = None) -> int:
-    """Undo `pause`."""
+def resume(lane: LaneOrSink = None, why: Why = "", server: Server = None) -> int:
+    """Undo `pause`. Of a lane, or of all; or send a disabled sink its events again, named as `doctor` shows it."""
+    if lane is not None and ":" in lane:  # no scope or kind has one, and every sink
+        from controller.cli.operating import resume_sink
+
+        with connect(server) as client:
+            return resume_sink(client, open_terminal(), lane)
     return _command("resume", lane, why, server)
 
 

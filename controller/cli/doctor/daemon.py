@@ -60,6 +60,9 @@ def _judge(server: str, summary: Object, lanes: list[Object]) -> Iterator[Findin
 def _judge_sink(sink: Object) -> Finding:
     subject = f"sink {shown(sink.get('name'))}"
     waiting = f"{number(sink.get('depth'))} events wait"
+    if sink.get("disabled") is True:
+        remedy = f"mend or replace the receiver, then `ferryman resume '{shown(sink.get('name'))}'` sends what waits"
+        return failed(subject, f"disabled, {waiting}: {shown(sink['problem'])}", remedy)
     if number(sink.get("failures")):
         return failed(subject, f"takes nothing, {waiting}: {shown(sink['problem'])}", "mend it: the events come again")
     return warning(subject, f"has failed lately, {waiting}: {shown(sink['problem'])}")

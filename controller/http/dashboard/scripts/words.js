@@ -62,7 +62,7 @@ export const COMMANDS = {
   delete: {
     title: "Delete this job?",
     verb: "Delete",
-    text: "It is stopped if it runs, then its remote record is deleted at AWS where the API can delete. What it has written to S3 stays.",
+    text: "What runs is stopped, then the remote record is deleted at AWS where the API can delete. What was written to S3 stays.",
   },
   retry: {
     title: "Run this job again?",

@@ -5,8 +5,10 @@ import { plural } from "../format.js";
 import { address } from "../router.js";
 import { FAIL_REASONS } from "../words.js";
 
-// [{text, href, link}]
-export function attention(summary, lanes) {
+const PATIENCE_MS = 300000; // a sink that fails for a moment mends itself
+
+// [{text, href, link}], or [{text, sink}] where a sink must be let go on by hand
+export function attention(summary, lanes, now = Date.now()) {
   const points = [];
   const { Uncertain, Failed } = summary.phases;
   for (const lane of lanes.filter(({ unavailable }) => unavailable)) {
@@ -24,6 +26,11 @@ export function attention(summary, lanes) {
   }
   for (const lane of lanes.filter(({ paused }) => paused)) {
     points.push({ text: `${lane.lane} is paused${lane.pauseReason ? ` (${lane.pauseReason})` : ""}: nothing new is created.`, href: "#/", link: "Resume it below" });
+  }
+  for (const sink of summary.sinks) {
+    const waiting = `${plural(sink.depth, "event waits", "events wait")}`;
+    if (sink.disabled) points.push({ text: `The sink ${sink.name} is disabled: ${sink.problem}. ${waiting} until its receiver is mended or replaced.`, sink });
+    else if (sink.failures && sink.oldestAt && now - Date.parse(sink.oldestAt) > PATIENCE_MS) points.push({ text: `The sink ${sink.name} takes nothing: ${sink.problem}. ${waiting} and are tried again.` });
   }
   if (summary.deadLetters) {
     points.push({ text: `${plural(summary.deadLetters, "dead letter")}: rejected documents, or events that could not be delivered.`, href: "#/deadletters", link: "Read them" });

@@ -68,6 +68,18 @@ export class Commands {
     });
   }
 
+  sink(sink) {
+    confirm({
+      title: "Send events to this sink again?",
+      verb: "Resume",
+      content: [h("p", { class: "subject" }, sink.name), h("p", {}, `${plural(sink.depth, "event waits", "events wait")} for it. They are sent from where it stopped; if its receiver is still gone, it is disabled again.`)],
+      act: async () => {
+        const result = await post("/v1/sinks:resume", { sink: sink.name });
+        this.done(`${sink.name}: ${result.message}.`);
+      },
+    });
+  }
+
   letters(ids) {
     confirm({
       title: ids.length === 1 ? "Send this document once more?" : `Send ${ids.length} documents once more?`,
@@ -78,6 +90,19 @@ export class Commands {
         const kept = items.filter(({ answer }) => answer === "rejected");
         if (kept.length === items.length) throw new ApiError(`Nothing was sent: ${kept[0].message}`);
         this.done(`${plural(items.length - kept.length, "document is", "documents are")} in the inbox again${kept.length ? `, ${kept.length} stay: ${kept[0].message}` : ""}.`);
+      },
+    });
+  }
+
+  discard(ids) {
+    confirm({
+      title: ids.length === 1 ? "Discard this dead letter?" : `Discard ${ids.length} dead letters?`,
+      verb: "Discard",
+      danger: true,
+      content: [h("p", {}, "They are removed for good, body and all: for what was mended and sent again, or is not wanted any more.")],
+      act: async () => {
+        const { items } = await post("/v1/deadletters:discard", { ids });
+        this.done(`${plural(items.filter(({ answer }) => answer === "accepted").length, "dead letter")} discarded.`);
       },
     });
   }

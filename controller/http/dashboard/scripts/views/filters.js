@@ -54,8 +54,8 @@ export class Filters {
 
   // On a narrow screen the other filters are folded away until they are asked for.
   more(search) {
-    const folded = [...filtersIn(search).keys()].every((name) => name === "search");
-    const button = h("button", { type: "button", class: "more", "aria-expanded": String(!folded) }, "More filters");
+    const chosen = [...filtersIn(search).keys()].filter((name) => name !== "search").length;
+    const button = h("button", { type: "button", class: "more", "aria-expanded": "false" }, chosen ? `More filters, ${chosen} chosen` : "More filters");
     button.addEventListener("click", () => button.setAttribute("aria-expanded", String(button.getAttribute("aria-expanded") === "false")));
     return button;
   }

@@ -101,7 +101,7 @@ function state(job) {
   return [
     h("h2", { id: "title-state", class: "visually-hidden" }, "Where it is, and why"),
     h("p", { class: "headline" }, phaseChip(job.phase), job.reason ? h("span", { class: "reason" }, job.reason) : null, job.partial ? h("span", { class: "chip", "data-tone": "warn" }, "partial") : null, job.remoteStatus ? h("span", { class: "quiet" }, `AWS says ${job.remoteStatus}`) : null),
-    h("p", {}, meaning(job)),
+    h("p", {}, meaning(job), job.reason === "QuotaFull" && waits ? [" ", h("a", { href: holders(job) }, "What holds them")] : null),
     job.message ? h("p", { class: "message" }, job.message) : null,
     job.desired !== "Completed" ? h("p", {}, `It is wanted ${job.desired}.`) : null,
     waits && job.queue.position !== null ? h("p", {}, h("strong", {}, `Place ${job.queue.position.toLocaleString("en")}`), " in its lane", job.queue.etaSeconds === null ? "; there is no estimate yet." : `; created in about ${duration(job.queue.etaSeconds)}.`) : null,
@@ -109,6 +109,11 @@ function state(job) {
     job.output.uri ? facts([["Output", h("code", {}, job.output.uri), copyButton(job.output.uri, "the output's place")], ["Manifest", job.output.manifest ? h("code", {}, job.output.manifest) : null]]) : null,
   ];
 }
+
+const HOLDING = ["Creating", "Running", "Stopping", "Uncertain"];
+
+// The jobs of its lane that take slots; others of the account may as well.
+const holders = ({ scope, kind }) => address("jobs", [], new URLSearchParams([...HOLDING.map((phase) => ["phase", phase]), ["kind", kind], ["scope", scope]]));
 
 function attempt(item) {
   if (item === null) return h("tr", {}, h("td", { colspan: 5, class: "quiet" }, "None yet: nothing was sent to AWS."));

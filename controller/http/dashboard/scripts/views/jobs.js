@@ -8,6 +8,7 @@ import { duration, plural, shortKind } from "../format.js";
 import { failure, loading, phaseChip, progress, time } from "../parts.js";
 import { Refresh } from "../refresh.js";
 import { address, jobAddress, replace } from "../router.js";
+import { bulkButtons } from "./bulk.js";
 import { noJobs } from "./empty.js";
 import { Filters, filtersIn } from "./filters.js";
 
@@ -27,6 +28,8 @@ export function showJobs(root, { board, onTrouble }, route) {
   const results = h("div", { class: "results" }, loading("jobs"));
   const filters = new Filters(filtersIn(route.search), (search) => go(search, null));
   let asked = route.search;
+  const bulk = bulkButtons(() => filtersIn(asked), () => refresh.now());
+  bulk.hidden = true;
 
   function go(search, after, page = 1) {
     asked = new URLSearchParams(search);
@@ -53,17 +56,19 @@ export function showJobs(root, { board, onTrouble }, route) {
     results.removeAttribute("aria-busy");
     const filtered = filtersIn(asked).toString() !== "";
     if (!items.length && !next && !asked.get("after")) {
+      bulk.hidden = true;
       setText(found, filtered ? "No job matches these filters." : "");
       fill(results, filtered ? nothingFound() : noJobs());
       fill(pager);
       return;
     }
+    bulk.hidden = !filtered; // every job there is, is never meant by accident
     if (!items.length) fill(results, nothingYet());
     else if (table.parentNode !== results) fill(results, table);
     keep(rows, items, ({ uid }) => uid, row, (job) => JSON.stringify([job, Math.floor(Date.now() / 30000)]));
     const page = Number(asked.get("page") ?? 1);
     if (!items.length) setText(found, next ? "None so far; there is more to look through." : "No more jobs.");
-    else setText(found, `${plural(items.length, "job")} on ${page > 1 ? `page ${page}` : "this page"}, lane by lane, newest first${next ? "; more follow" : ""}.`);
+    else setText(found, `${plural(items.length, "job")} on ${page > 1 ? `page ${page}` : "this page"}, newest first${next ? "; more follow" : ""}.`);
     fill(pager, ...pages(page, next));
   }
 
@@ -96,7 +101,7 @@ export function showJobs(root, { board, onTrouble }, route) {
       else fill(results, failure(error, () => refresh.now()));
     },
   });
-  fill(root, h("h1", {}, "Jobs"), filters.node, found, results, pager);
+  fill(root, h("h1", {}, "Jobs"), filters.node, h("div", { class: "heading" }, found, bulk), results, pager);
   const unwatch = board.watch(({ summary }) => filters.offer(summary));
   refresh.now();
   return {

@@ -63,6 +63,10 @@ function slots(lane) {
     const taken = all.filter(([, slot]) => slot.configured <= 1 && slot.used).length;
     rows.push(h("p", { class: "quiet note" }, `${plural(single, "resource")} of one job at a time, ${count(taken)} taken`));
   }
+  if (lane.phases.Uncertain && rows.length) {
+    const href = address("jobs", [], { scope: lane.scope, kind: lane.kind, phase: "Uncertain" });
+    rows.push(h("p", { class: "note" }, h("a", { href }, `${plural(lane.phases.Uncertain, "uncertain create")}`), ` ${lane.phases.Uncertain === 1 ? "holds a slot until it is" : "hold slots until they are"} resolved`));
+  }
   return h("div", { class: "meters" }, h("h4", {}, "Slots"), ...(rows.length ? rows : [h("p", { class: "quiet" }, "none taken yet")]));
 }
 

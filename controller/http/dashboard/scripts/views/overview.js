@@ -55,7 +55,7 @@ export function showOverview(root, { board, command }) {
     setText(outlook, outlookText(summary, all ?? []));
     const points = attention(summary, all ?? []);
     attentionSection.hidden = points.length === 0;
-    keep(needs, points, ({ text }) => text, ({ text, href, link }) => h("li", {}, `${text} `, h("a", { href }, link)));
+    keep(needs, points, ({ text }) => text, (point) => need(point, command));
     const known = WAIT_REASONS.filter((reason) => summary.reasons[reason]);
     waiting.hidden = known.length === 0;
     keep(reasons, known, (reason) => reason, (reason) => reasonRow(reason, summary.reasons[reason]), (reason) => summary.reasons[reason]);
@@ -77,6 +77,11 @@ export function showOverview(root, { board, command }) {
       charts.destroy();
     },
   };
+}
+
+function need({ text, href, link, sink }, command) {
+  const resume = sink && h("button", { type: "button", class: "small", "aria-label": `Resume ${sink.name}`, onclick: () => command.sink(sink) }, "Resume");
+  return h("li", {}, `${text} `, href && h("a", { href }, link), resume);
 }
 
 const isBusy = (lane) => lane.paused || lane.unavailable !== "" || Object.values(lane.phases).some(Boolean);
