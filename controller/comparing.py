@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from controller.desk import Desk, Rule
-from controller.model import Job, Observation, Phase, Standing, Todo
+from controller.model import FINISHED, Job, Observation, Phase, Standing, Todo
 from controller.pages import Page
 from controller.store import Mirror
 from controller.transitions.running import observe, worth_writing
@@ -27,13 +27,18 @@ async def compare(desk: Desk, page: Page) -> Mapping[str, Mirror]:
         observation = shown[remote_id]
         if (
             mirror.phase in LIVE
-            and mirror.todo is not Todo.GET
+            and (mirror.todo is not Todo.GET or _is_the_end(desk, observation))
             and worth_writing(mirror.remote_status, mirror.records, mirror.phase, observation)
         ):
             rules.append((mirror.job_id, partial(_observed, desk=desk, observation=observation)))
     if rules:
         await desk.apply(rules)
     return mirrors
+
+
+def _is_the_end(desk: Desk, observation: Observation) -> bool:
+    """A Get that is due, and may be denied, would not say more."""
+    return observation.standing in FINISHED and not desk.kind.lacks_detail(observation)
 
 
 def _observed(job: Job, desk: Desk, observation: Observation) -> Step | None:

@@ -23,6 +23,7 @@ from controller.kinds.kind import ALL_JOBS, Kind
 from controller.limits import (
     Durations,
     DurationsState,
+    LastTurns,
     RateLimiter,
     RateState,
     Slots,
@@ -32,6 +33,7 @@ from controller.limits import (
     full_jitter,
 )
 from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
+from controller.pieces import InPieces
 from controller.seams import Clock, Signal
 from controller.settings import LimitSettings, RateSettings, Settings
 from controller.status import LaneStatus, RateStatus, SlotStatus
@@ -53,7 +55,7 @@ THROTTLE_EVENT_S: Final = 60.0
 DAY_S: Final = 86_400
 BATCH: Final = 500
 AT_ONCE: Final = 200
-"""Jobs decided in one commit: each takes up to a tenth of a millisecond of the event loop."""
+"""Jobs decided in one commit."""
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ class Desk:
         self._committed = around.committed
         self._lock = anyio.Lock()
         self._record: LaneRecord | None = None
-        self._last_turns: dict[tuple[int, str], int] = {}
+        self._last_turns = LastTurns(self.turns, GROUPS_REMEMBERED_MAX)
         self._unavailable_until = 0.0
         self._throttle_told_at = -THROTTLE_EVENT_S
         self._cut = {operation: anyio.Event() for operation in OPERATIONS}
@@ -202,7 +204,7 @@ class Desk:
 
     async def _rebuild_turns(self) -> None:
         waiting = await self.store.turns_waiting(self.lane)
-        self._last_turns = {(priority, group): last for priority, group, last in waiting}
+        self._last_turns = LastTurns(self.turns, GROUPS_REMEMBERED_MAX, waiting)
 
     async def _take_up_interrupted(self) -> None:
         """Intents of a process that died are unknown: whether they were sent, nobody can tell."""
@@ -296,7 +298,7 @@ class Desk:
     async def apply(self, rules: Sequence[tuple[int, Rule]]) -> None:
         """Decide about jobs as they are now, and commit; waits for the store as long as it cannot be written.
 
-        Many are decided in several commits, so that the event loop turns in between.
+        Many are decided in several commits, between which others may commit.
         """
         for begin in range(0, len(rules), AT_ONCE):
             await self._apply(rules[begin : begin + AT_ONCE])
@@ -306,13 +308,7 @@ class Desk:
         while True:
             try:
                 async with self._lock:
-                    jobs = await self.load([job for job, _ in rules])
-                    decided = [
-                        (jobs[job], self._unless_taken(jobs[job], step, taken))
-                        for job, rule in rules
-                        if job in jobs and (step := rule(jobs[job])) is not None
-                    ]
-                    await self._commit(decided)
+                    await self._commit(await self._decide(rules, taken))
             except StoreUnavailableError as error:
                 self.log.warning("the store cannot be written; trying again", error=str(error))
                 await self.clock.sleep(STORE_RETRY_S)
@@ -322,6 +318,18 @@ class Desk:
                 taken.add(error.remote_id)
             else:
                 return
+
+    async def _decide(self, rules: Sequence[tuple[int, Rule]], taken: AbstractSet[str]) -> list[tuple[Job, Step]]:
+        """While holding the lock, so that no job changes although the event loop turns now and then."""
+        jobs = await self.load([job for job, _ in rules])
+        decided: list[tuple[Job, Step]] = []
+        async for piece in InPieces(rules):
+            decided += [
+                (jobs[job], self._unless_taken(jobs[job], step, taken))
+                for job, rule in piece
+                if job in jobs and (step := rule(jobs[job])) is not None
+            ]
+        return decided
 
     def _unless_taken(self, job: Job, step: Step, taken: AbstractSet[str]) -> Step:
         """A remote id belongs to one attempt: whoever is given one that another holds has met somebody else's job."""
@@ -377,7 +385,9 @@ class Desk:
         if not (changes or consumed or events or dead_letters or paused is not None):
             return
         now = self.clock.now()
-        told = [of_job(happening, now) for _, step in decided for happening in step.happenings]
+        told: list[Event] = []
+        async for piece in InPieces(decided):
+            told += [of_job(happening, now) for _, step in piece for happening in step.happenings]
         write = LaneWrite(
             lane=self.lane,
             changes=changes,
@@ -455,7 +465,9 @@ class Desk:
         key = before.quota_keys[0]
         if key not in self.durations and len(self.durations) >= GROUPS_REMEMBERED_MAX:
             return
-        self.durations.setdefault(key, Durations()).observe(self.aws_now() - before.current.created_at)
+        ended_at = next((each.ended_at for each in after.attempts if each.token == before.current.token), None)
+        took_s = (self.aws_now() if ended_at is None else ended_at) - before.current.created_at
+        self.durations.setdefault(key, Durations()).observe(took_s)
 
     def _tell(self, happenings: Sequence[Happening]) -> None:
         for happening in happenings:
@@ -466,14 +478,9 @@ class Desk:
 
     # Turns
 
-    async def turn_of(self, job: Job) -> int:
+    def turn_of(self, job: Job) -> int:
         """The place of a newly waiting job among the groups of its priority."""
-        if len(self._last_turns) > GROUPS_REMEMBERED_MAX:
-            await self._rebuild_turns()
-        key = (job.wishes.priority, job.wishes.group)
-        turn = self.turns.tag(job.wishes.priority, self._last_turns.get(key))
-        self._last_turns[key] = turn
-        return turn
+        return self._last_turns.next(job.wishes.priority, job.wishes.group)
 
     # Calls
 

@@ -19,6 +19,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from controller.desk import BATCH, DAY_S, Desk, wait_for_store
 from controller.errors import (
+    AlreadyKnownError,
     AwsError,
     BusyError,
     DeniedError,
@@ -27,6 +28,7 @@ from controller.errors import (
     QuotaFullError,
     RefusedError,
     ScopeUnavailableError,
+    ThrottledError,
 )
 from controller.kinds.kind import MARKER_TAG
 from controller.model import Attempt, Job, Observation, Phase, Todo
@@ -207,10 +209,9 @@ class Dispatcher:
 
     async def _spent(self) -> None:
         desk = self._desk
-        limit = desk.spend.creates_per_day
-        if limit is None or desk.paused:
-            return
-        reason = f"the {limit} creates of this day are spent"
+        if desk.spend.allowed(self._day()) != 0 or desk.paused or desk.in_flight:
+            return  # what is in flight may yet be refused, and is not spent then
+        reason = desk.spend.reason
         async with desk.lock():
             event = desk.lane_event("paused", {"reason": reason})
             await desk.commit_locked((), events=(event,), paused=True, pause_reason=reason)
@@ -274,11 +275,20 @@ class Dispatcher:
     async def _take_over(self, job: Job, attempt: Attempt, remote_id: str) -> Sent:
         """An earlier store created this attempt already: look at it instead."""
         desk, kind = self._desk, self._desk.kind
-        reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+        try:
+            reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+        except MissingError:
+            # It was made all the same; whether it is lost, the passes and Gets of every job will tell.
+            unread = Observation(remote_id=remote_id, status="", standing=kind.standing(""))
+            return Sent(job.id, attempt.token, observation=unread)
+        except (ThrottledError, ScopeUnavailableError):
+            raise
+        except AwsError as error:  # of a read: the create was made long ago, and must not be sent
+            raise BusyError(f"cannot look at what an earlier store created: {error.message}") from error
         observation = kind.observe_detail(reply.body, remote_id)
         body = reply.body.get(kind.detail, {}) if kind.detail else reply.body
         if observation is None:
-            raise NoAnswerError("an answer without a status", definite=False)
+            raise BusyError("AWS shows no status of what an earlier store created")
         return Sent(job.id, attempt.token, observation=observation, differs=kind.differs(job.spec or {}, body))
 
     # Recording
@@ -302,12 +312,21 @@ class Dispatcher:
         """Commit outcomes, then let limits and slots learn from them."""
         desk = self._desk
         refused_keys = self._learn_before(batch)
+        desk.spend = desk.spend.refunded(sum(map(self._not_made, batch)))
         await desk.apply([(sent.job, partial(self._outcome, sent=sent)) for sent in batch])
         for sent in batch:
             desk.in_flight.pop(sent.job, None)
         desk.wake.dispatch.set()
         for name, data in refused_keys:
             await desk.say(name, data)
+
+    def _not_made(self, sent: Sent) -> bool:
+        """Whether the intent surely came to nothing."""
+        job = self._desk.in_flight.get(sent.job)
+        if job is None or _attempt(job).unknown:
+            return False
+        refused_for_good = sent.error is not None and sent.error.definite
+        return sent.withdrawn or (refused_for_good and not isinstance(sent.error, AlreadyKnownError))
 
     def _learn_before(self, batch: Sequence[Sent]) -> Sequence[tuple[str, dict[str, object]]]:
         """A refusal parks its key before the job's return to the queue could wake it."""

@@ -7,7 +7,7 @@ What an accepted document means for its job is decided by the owner of its lane;
 `rejections`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 import structlog
 from anyio import to_thread
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from controller.documents import (
     INLINE_BYTES_MAX,
@@ -24,6 +24,7 @@ from controller.documents import (
     Rejection,
     canonical_json,
     read_file,
+    read_file_in_parts,
     read_message,
     reject,
     to_json,
@@ -36,6 +37,7 @@ from controller.limits import full_jitter
 from controller.masking import mask_text
 from controller.model import Document
 from controller.queues import Delivery, Settled, Source, SourceUnavailableError
+from controller.receivers import Receivers
 from controller.rejections import rejected_body
 from controller.seams import Clock, Failpoint
 from controller.settings import QueueSettings
@@ -52,6 +54,8 @@ _BACKOFF_MAX_S: Final = 60.0
 _FULL_PAUSE_S: Final = 0.5
 _SIZE_KNOWN_S: Final = 1.0
 """How long a count of the inbox is trusted, together with what has been added since."""
+_FULL_KNOWN_S: Final = 0.1
+"""The same where it was full: however many ask, it is counted a few times a second."""
 
 _log = structlog.get_logger(__name__)
 
@@ -145,11 +149,12 @@ class Intake:
         return {name: replace(status) for name, status in self._status.items()}
 
     async def run(self, source: Source, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Read a source until cancelled."""
+        """Read a source until cancelled, with as many receivers as there is work for."""
         status = self._status.setdefault(source.name, SourceStatus())
-        async with anyio.create_task_group() as receivers:
-            for _ in range(source.receivers):
-                receivers.start_soon(self._receive_always, source, status)
+        async with anyio.create_task_group() as tasks:
+            receivers = Receivers(source.receivers)
+            for _ in range(receivers.count):
+                tasks.start_soon(self._receive_always, source, status, receivers, tasks)
             task_status.started()
 
     async def submit(self, data: bytes, source: str, suffix: str | None = None) -> Sequence[Receipt]:
@@ -164,6 +169,20 @@ class Intake:
         judged = await self._judge(data, suffix, source)
         ids = await self._receive([item.entry for item in judged])
         return [Receipt(item.identity, item.problems, id_) for item, id_ in zip(judged, ids, strict=True)]
+
+    async def take_file(self, data: bytes, source: str, suffix: str, on_rejected: Callable[[Receipt], None]) -> None:
+        """Take the documents of a file, a part at a time, for as long as it takes: the inbox may be full meanwhile."""
+        log = _log.bind(source=source)
+        parts = read_file_in_parts(data, suffix, self._kinds, self._policy)
+        while judged := await to_thread.run_sync(self._judge_part, parts, source, limiter=self._threads):
+            await self._receive_patiently([item.entry for item in judged], log, when_full=self.room)
+            for item in judged:
+                if item.problems:
+                    on_rejected(Receipt(item.identity, item.problems))
+
+    def _judge_part(self, parts: Iterator[Sequence[Document | Rejection]], source: str) -> list[_Judged]:
+        """The next part; empty after the last one."""
+        return [_judged(item, source) for item in next(parts, ())]
 
     async def look(self, data: bytes, suffix: str | None = None) -> Sequence[Receipt]:
         """What `submit` would say, without any effect."""
@@ -198,18 +217,28 @@ class Intake:
             waiting = True
             await self._clock.sleep(_FULL_PAUSE_S)
 
-    async def _receive_always(self, source: Source, status: SourceStatus) -> None:
+    async def _receive_always(
+        self, source: Source, status: SourceStatus, receivers: Receivers, tasks: TaskGroup
+    ) -> None:
+        """Receive until cancelled, or until there is less to do than receivers."""
         log = _log.bind(source=source.name)
-        while True:
+        empty = False
+        while not receivers.left(empty=empty):
+            empty = True
             try:
                 await self.room()
-                deliveries = await source.receive()
+                with receivers.polling():
+                    deliveries = await source.receive()
             except (SourceUnavailableError, StoreUnavailableError) as error:
                 await self._back_off(status, error, log)
                 continue
             status.failures, status.problem = 0, ""
             if deliveries:
-                await self._process_counted(source, deliveries, status, log)
+                empty = False
+                with receivers.holding(sum(len(delivery.body) for delivery in deliveries)):
+                    if receivers.joined(full=len(deliveries) >= source.batch):
+                        tasks.start_soon(self._receive_always, source, status, receivers, tasks)
+                    await self._process_counted(source, deliveries, status, log)
             elif status.busy == 0:
                 status.idle_polls += 1
 
@@ -253,11 +282,19 @@ class Intake:
             await self._failpoint("queue.acknowledge:after")
         return settled
 
-    async def _receive_patiently(self, entries: Sequence[NewEntry], log: structlog.stdlib.BoundLogger) -> None:
+    async def _receive_patiently(
+        self,
+        entries: Sequence[NewEntry],
+        log: structlog.stdlib.BoundLogger,
+        *,
+        when_full: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Write entries as often as it takes: entries written twice are harmless, entries lost are not."""
         failures = 0
         while True:
             try:
+                if when_full is not None:
+                    await when_full()
                 await self._receive(entries)
             except StoreUnavailableError as error:
                 failures += 1
@@ -278,8 +315,8 @@ class Intake:
     async def _size_now(self) -> int:
         """Entries in the inbox, or a little more than there are."""
         now = self._clock.monotonic()
-        known = self._size_at is not None and now - self._size_at < _SIZE_KNOWN_S
-        if not known or self._size >= self._settings.inbox_max:
+        trusted_s = _SIZE_KNOWN_S if self._size < self._settings.inbox_max else _FULL_KNOWN_S
+        if self._size_at is None or now - self._size_at >= trusted_s:
             self._size = await self._inbox.inbox_size()
             self._size_at = now
         return self._size

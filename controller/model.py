@@ -211,6 +211,8 @@ class Observation:
     records: Records | None = None
     """None where the answer has no counts."""
     submitted_at: float | None = None
+    ended_at: float | None = None
+    """When it finished, where AWS says so; never set of one that has not."""
     quota_keys: tuple[str, ...] = ()
     detailed: bool = False
     """From a Get: nothing more can be learned by asking again."""
@@ -238,7 +240,7 @@ class Attempt:
     last_send_at: float | None = None
     """AWS's clock where it is known; the latest moment at which a send may have begun."""
     resolve_tries: int = 0
-    """Sends or searches made to learn an unknown outcome."""
+    """Sends or searches that taught nothing; each makes the next wait longer."""
     conflicted: bool = False
     """AWS said that the token or name is known, and the owner was not found yet."""
     scans_without: int = 0
@@ -291,7 +293,7 @@ class Job:
     stop_sent_at: float | None = None
     stop_unsupported: bool = False
     refusals: int = 0
-    """Definite refusals in a row which made this job back off."""
+    """In a row: of its create, for want of a permission; once it runs, of its stop."""
     failing_gets: int = 0
     """Reads in a row in which AWS did not know the remote job."""
     missing_since: float | None = None

@@ -14,7 +14,9 @@ from controller.desk import AT_ONCE, Desk, wait_for_store
 from controller.documents import from_json
 from controller.errors import AwsError
 from controller.events import Event
+from controller.limits import is_spent
 from controller.model import Identity, Job, Observation, Phase, Stub, Todo
+from controller.pieces import InPieces
 from controller.store import DeadLetter, Entry, EntryType
 from controller.transitions.step import Step
 from controller.transitions.wanting import (
@@ -58,9 +60,10 @@ class Orders:
         desk = self._desk
         shown = await self._look_up_resolutions(entries)
         async with desk.lock():
-            batch = _Batch(desk, await self._known(entries), shown)
-            for entry in entries:
-                batch.add(entry, await self._turned(batch.judge(entry), batch.known(entry.name)))
+            batch = _Batch(desk, await self._known(entries), await self._unless_taken(shown))
+            async for piece in InPieces(entries):
+                for entry in piece:
+                    batch.add(entry, self._turned(batch.judge(entry), batch.known(entry.name)))
             await desk.commit_locked(
                 batch.decided(),
                 consumed=[entry.id for entry in entries],
@@ -82,7 +85,7 @@ class Orders:
                 known[name] = desk.in_flight[record.id]
         return known
 
-    async def _turned(self, verdict: Verdict, known: Job | Stub | None) -> Verdict:
+    def _turned(self, verdict: Verdict, known: Job | Stub | None) -> Verdict:
         """Give a job that begins to wait, or to wait elsewhere, its place among the groups."""
         step = verdict.step
         if step is not None and isinstance(known, Job) and _same_place(known, step.job):
@@ -91,7 +94,7 @@ class Orders:
             return verdict
         if step.job.todo not in {Todo.CREATE, Todo.DELAY}:
             return verdict
-        return replace(verdict, step=step.change(turn=await self._desk.turn_of(step.job)))
+        return replace(verdict, step=step.change(turn=self._desk.turn_of(step.job)))
 
     async def _look_up_resolutions(self, entries: Sequence[Entry]) -> Mapping[int, Observation | str]:
         """For `resolve --remote-id`: the remote job as AWS shows it now, or why it cannot be shown."""
@@ -113,6 +116,15 @@ class Orders:
             shown[entry.id] = observation or f"AWS shows no status of {remote_id}"
         return shown
 
+    async def _unless_taken(self, shown: Mapping[int, Observation | str]) -> Mapping[int, Observation | str]:
+        """While holding the lock: a remote id belongs to one attempt, and a person may name that of another."""
+        named = [each.remote_id for each in shown.values() if isinstance(each, Observation)]
+        taken = await self._desk.store.remote_ids_known(self._desk.lane, named) if named else frozenset()
+        return {
+            entry: _taken(each) if isinstance(each, Observation) and each.remote_id in taken else each
+            for entry, each in shown.items()
+        }
+
 
 class _Batch:
     """Entries of one commit; a later entry sees what an earlier one did."""
@@ -123,6 +135,7 @@ class _Batch:
         self._now: dict[str, Job | Stub] = dict(known)
         self._steps: dict[str, Step] = {}
         self._shown = shown
+        self._named: set[str] = set()
         self.verdicts: list[tuple[int, Verdict, str | None]] = []
         self.events: list[Event] = []
         self.dead_letters: list[DeadLetter] = []
@@ -164,17 +177,23 @@ class _Batch:
         observation = self._shown.get(entry.id)
         if isinstance(observation, str):
             return Verdict(Answer.REJECTED, observation)
+        if observation is not None and observation.remote_id in self._named:
+            return Verdict(Answer.REJECTED, _taken(observation))
         resolution = Resolution(
             observation=observation, retry=arguments.get("retry") is True, fail=arguments.get("fail") is True
         )
         if [resolution.observation is not None, resolution.retry, resolution.fail].count(True) != 1:
             return Verdict(Answer.REJECTED, "say exactly one of remoteId, retry and fail")
-        return command_resolve(job, resolution, context)
+        verdict = command_resolve(job, resolution, context)
+        if observation is not None and verdict.answer is Answer.ACCEPTED:
+            self._named.add(observation.remote_id)
+        return verdict
 
     def _pause(self, entry: Entry) -> Verdict:
         pause = entry.type is EntryType.PAUSE
         paused_now = self._desk.paused if self.paused is None else self.paused
-        if pause == paused_now:
+        why = self._desk.record.pause_reason if self.paused is None else self.pause_reason
+        if pause == paused_now and not (pause and is_spent(why)):  # the guard's own pause ends by itself
             return Verdict(Answer.UNCHANGED, "paused already" if pause else "not paused")
         reason = str(_arguments(entry).get("reason") or "by command")[:500]
         self.paused, self.pause_reason = pause, reason if pause else ""
@@ -218,6 +237,10 @@ class _Batch:
                 at=self._desk.clock.now(),
             )
         )
+
+
+def _taken(observation: Observation) -> str:
+    return f"{observation.remote_id} belongs to another job already"
 
 
 def _same_place(before: Job, after: Job) -> bool:

@@ -40,6 +40,9 @@ BRIEFS: Final = 2000
 FOREIGN_MAX: Final = 200_000
 FULL_PASS_EVERY: Final = 10
 """While work waits for slots: every so many passes, one that is complete for the slots."""
+UNLISTED: Final = "what an earlier store created is to be looked for by List"
+"""How the reason begins for which the reconciler pauses its lane."""
+UNLISTED_S: Final = 60.0
 _NAME_OF_OURS: Final = re.compile(r"-[a-z2-7]{8}-[0-9]{1,6}\Z")
 
 
@@ -129,13 +132,7 @@ class Reconciler:
         try:
             await self._one_pass()
         except DeniedError as error:
-            desk.log.warning(
-                "List is denied: jobs are read one by one, and foreign jobs are not counted", error=error.message
-            )
-            self._first = False
-            desk.slots_known = True
-            desk.wake.dispatch.set()
-            await self._get_all()
+            await self._do_without_list(error)
         except (PassExpiredError, PageError) as error:
             desk.log.info("a pass over List is begun again", reason=str(error))
             await desk.sleep(desk.backoff(0))
@@ -146,6 +143,34 @@ class Reconciler:
                 return
             desk.log.warning("a pass over List failed", error=error.message)
             await desk.sleep(desk.backoff(2))
+
+    async def _do_without_list(self, error: DeniedError) -> None:
+        desk = self._desk
+        desk.log.warning(
+            "List is denied: jobs are read one by one, and foreign jobs are not counted", error=error.message
+        )
+        await self._get_all()
+        if desk.unproven:  # only List shows what an earlier store created; it must not be created again
+            await self._pause(f"{UNLISTED}, whose permission is missing: {error.message}")
+            await desk.sleep(UNLISTED_S)
+            return
+        self._first = False
+        desk.slots_known = True
+        desk.wake.dispatch.set()
+
+    async def _pause(self, reason: str) -> None:
+        desk = self._desk
+        async with desk.lock():
+            if not desk.paused:
+                event = desk.lane_event("paused", {"reason": reason})
+                await desk.commit_locked((), events=(event,), paused=True, pause_reason=reason)
+
+    async def _resume_listed(self) -> None:
+        desk = self._desk
+        async with desk.lock():
+            if desk.paused and desk.record.pause_reason.startswith(UNLISTED):
+                event = desk.lane_event("resumed", {"reason": "List has shown what an earlier store created"})
+                await desk.commit_locked((), events=(event,), paused=False)
 
     async def _one_pass(self) -> None:
         desk = self._desk
@@ -370,6 +395,8 @@ class Reconciler:
         if scan.everything and desk.unproven:
             desk.unproven = False
             await desk.write(LaneWrite(desk.lane, state=desk.learned()))
+        if not desk.unproven:
+            await self._resume_listed()
         self._since_full += 1
         if scan.complete_for_slots:
             self._since_full = 0

@@ -53,7 +53,9 @@ class Resolver:
 
     def _way(self, job: Job) -> Resolving:
         desk = self._desk
-        return resolving(job, desk.kind, desk.create_policy, desk.aws_now())
+        way = resolving(job, desk.kind, desk.create_policy, desk.aws_now())
+        # Who sends again may be the first to create it, and a paused lane creates nothing: two scans tell as well.
+        return Resolving.SEARCH_LIST if way is Resolving.SEND_AGAIN and desk.paused else way
 
     async def _send_again(self, job: Job) -> None:
         """The same request once more; its outcome takes the way of every create."""

@@ -20,7 +20,7 @@ from controller.errors import (
     RefusedError,
     ThrottledError,
 )
-from controller.limits import ReadCadence
+from controller.limits import ReadCadence, is_spent
 from controller.model import Attempt, Job, Observation, Phase, Todo
 from controller.store import LaneWrite
 from controller.transitions.running import (
@@ -29,10 +29,10 @@ from controller.transitions.running import (
     get_missed,
     later,
     observe,
-    read_again,
     stop_accepted,
+    stop_refused,
 )
-from controller.transitions.step import Step, settle
+from controller.transitions.step import Goal, Step, goal_of, settle
 from controller.untrusted import fit_message, fit_text
 
 IDLE_S: Final = 60.0
@@ -104,11 +104,17 @@ class Upkeep:
         except MissingError:
             return partial(self._missed, attempt=attempt)
         except AwsError as error:
-            return partial(self._later, todo=Todo.GET, error=error)
+            return partial(self._not_read, error=error)
         observation = kind.observe_detail(reply.body, attempt.remote_id)
         if observation is None:
             return partial(self._later, todo=Todo.GET, error=NoAnswerError("an answer without a status"))
         return partial(self._observed, observation=observation, attempt=attempt)
+
+    def _not_read(self, job: Job, *, error: AwsError) -> Step | None:
+        step = self._later(job, todo=Todo.GET, error=error)
+        if step is None or job.phase is not Phase.RUNNING or goal_of(job) is Goal.RUN or not self._desk.kind.can_stop:
+            return step
+        return settle(step.change(todo=None), self._desk.context())  # a stop needs no Get
 
     def _missed(self, job: Job, *, attempt: Attempt) -> Step | None:
         if not _same_attempt(job, attempt):
@@ -152,7 +158,7 @@ class Upkeep:
         return stop_accepted(job, self._desk.context()) if _same_attempt(job, attempt) else None
 
     def _stop_refused(self, job: Job, *, attempt: Attempt) -> Step | None:
-        return read_again(job, self._desk.aws_now()) if _same_attempt(job, attempt) else None
+        return stop_refused(job, self._desk.aws_now()) if _same_attempt(job, attempt) else None
 
     # Delete
 
@@ -176,12 +182,22 @@ class Upkeep:
         desk, kind = self._desk, self._desk.kind
         try:
             reply = await desk.call("delete", kind.delete or "", {kind.delete_parameter: list(batch)})
+        except (MissingError, RefusedError, AlreadyKnownError) as error:
+            if len(batch) > 1:  # for the sake of one of them, perhaps
+                return await self._delete_halves(batch)
+            return (set(batch), {}) if isinstance(error, MissingError) else (set(), dict.fromkeys(batch, error))
         except AwsError as error:
             return set(), dict.fromkeys(batch, error)
         errors = _item_errors(reply.body, batch)
         gone = {remote_id for remote_id in batch if remote_id not in errors}
         missing = {remote_id for remote_id, error in errors.items() if isinstance(error, MissingError)}
         return gone | missing, {remote_id: error for remote_id, error in errors.items() if remote_id not in missing}
+
+    async def _delete_halves(self, batch: Sequence[str]) -> tuple[set[str], dict[str, AwsError]]:
+        middle = len(batch) // 2
+        gone, errors = await self._delete_batch(batch[:middle])
+        more_gone, more_errors = await self._delete_batch(batch[middle:])
+        return gone | more_gone, errors | more_errors
 
     def _deleted(self, job: Job, *, gone: frozenset[str], errors: Mapping[str, AwsError]) -> Step | None:
         if job.todo is not Todo.DELETE:
@@ -270,11 +286,12 @@ class Upkeep:
     async def _new_day(self) -> bool:
         desk = self._desk
         day = int(desk.aws_now() // DAY_S)
-        spent = desk.spend.creates_per_day is not None and desk.record.pause_reason.startswith("the ")
-        if not (desk.paused and spent and day > desk.spend.day):
+        allowed = desk.spend.allowed(day)
+        if not (desk.paused and is_spent(desk.record.pause_reason)) or allowed == 0:
             return True
+        reason = "a new day" if day > desk.spend.day else "creates_per_day allows more"
         async with desk.lock():
-            event = desk.lane_event("resumed", {"reason": "a new day"})
+            event = desk.lane_event("resumed", {"reason": reason})
             await desk.commit_locked((), events=(event,), paused=False)
         desk.wake.dispatch.set()
         return True

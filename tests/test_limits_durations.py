@@ -98,6 +98,10 @@ def test_absurd_state_is_not_trusted(raw: dict[str, Any]) -> None:
         pytest.param(1, 0, 20, 600.0, 30, id="the next to end"),
         pytest.param(20, 0, 20, 600.0, 600, id="one round"),
         pytest.param(45, 5, 20, 600.0, 1200, id="after the free ones"),
+        pytest.param(70, 20, 20, 60.0, 180, id="all are free: those created together end together"),
+        pytest.param(25, 10, 20, 60.0, 60, id="half are free, and are taken again when their jobs end"),
+        pytest.param(15, 10, 20, 60.0, 30, id="half are free, the others end one by one"),
+        pytest.param(1, -5, 20, 600.0, 180, id="more are taken than there are"),
         pytest.param(1, 0, 20, None, None, id="durations unknown"),
         pytest.param(1, 0, 0, 600.0, None, id="no slots at all"),
     ],
@@ -106,6 +110,10 @@ def test_the_estimate_of_a_start(
     position: int, free: int, slots: int, median: float | None, seconds: float | None
 ) -> None:
     assert eta(position, free, slots, median) == seconds
+
+
+def test_the_estimate_of_a_start_into_free_slots_is_paced_by_the_rate() -> None:
+    assert [eta(position, 4, 4, 60.0, 2.0) for position in (1, 4, 5, 8, 9)] == [0, 6, 60, 66, 120]
 
 
 MINUTES = (60.0,) * 20

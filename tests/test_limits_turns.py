@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from controller.limits import Turns
+from controller.limits import LastTurns, Turns
 
 
 class Queue:
@@ -100,3 +100,24 @@ def test_a_restart_goes_on_where_it_was() -> None:
     again.waiting, again.accepted = queue.waiting, queue.accepted
     again.accept("b", 3)
     assert again.serve(6) == "ababab"
+
+
+def test_ever_new_groups_are_forgotten_and_the_one_that_dumps_is_not() -> None:
+    """Whoever is far ahead keeps his place; whoever is not gets the place that is served, which is his anyway."""
+    turns = Turns()
+    last = LastTurns(turns, 100, [(0, "dump", 5_000)])
+    turns.served(0, 40)
+    given = [last.next(0, f"group-{number}") for number in range(1_000)]
+    assert given == [40] * 1_000
+    assert len(last) <= 100
+    assert last.next(0, "dump") == 5_001
+    assert last.next(5, "dump") == 0
+    assert last.next(0, "group-0") == 40
+    assert [last.next(0, "new"), last.next(0, "new")] == [40, 41]
+
+
+def test_more_groups_in_the_store_than_are_remembered() -> None:
+    last = LastTurns(Turns(), 10, [(0, f"group-{number}", number) for number in range(500)])
+    assert len(last) <= 10
+    assert last.next(0, "group-499") == 500
+    assert last.next(0, "group-1") == 0

@@ -53,9 +53,12 @@ from controller.transitions.running import (
     deadline_passed,
     deleted,
     get_missed,
+    later,
     not_in_pass,
     observe,
+    read_again,
     stop_accepted,
+    stop_refused,
     worth_writing,
 )
 from controller.transitions.step import Context, Step
@@ -371,6 +374,14 @@ def test_denials_end_in_failure_only_after_a_while() -> None:
     assert (job.phase, job.reason) == (Phase.FAILED, "AccessDenied")
 
 
+def test_only_denials_in_a_row_count() -> None:
+    job = creating()
+    for error in (*[BusyError("busy")] * 9, DeniedError("no"), BusyError("busy"), *[DeniedError("no")] * 5):
+        job = refused(job, error, context(), POLICY, 5).job
+        assert job.phase is Phase.PENDING
+        job = intend(replace(job, todo=Todo.CREATE), "job", 63, NOW).job
+
+
 def test_an_intent_that_was_never_sent_goes_back() -> None:
     job = withdraw(creating(), context()).job
     assert (job.phase, job.todo) == (Phase.PENDING, Todo.CREATE)
@@ -411,7 +422,38 @@ def test_absence_is_believed_after_two_scans_the_second_late_enough() -> None:
     assert job.due_at == NOW + 480
     job = not_in_list(job, context(now=NOW + 481), POLICY, NOW + 481).job
     assert job.current is not None
-    assert (job.current.scans_without, job.current.unknown, job.todo) == (2, False, Todo.RESOLVE)
+    assert (job.phase, job.current.unknown, job.current.maybe_sent, job.todo) == (
+        Phase.PENDING,
+        False,
+        False,
+        Todo.CREATE,
+    )
+    again = intend(job, "job", 63, NOW + 500).job
+    assert again.current is not None
+    assert (again.attempt, again.current.token, again.current.scans_without) == (1, job.current.token, 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "phase", "reason"),
+    [
+        pytest.param({"desired": "Stopped"}, Phase.STOPPED, None, id="Stopped"),
+        pytest.param({"desired": "Absent"}, Phase.DELETED, None, id="Absent"),
+        pytest.param(None, Phase.FAILED, "DeadlineExceeded", id="deadline"),
+    ],
+)
+def test_what_was_proved_absent_and_is_not_wanted_is_not_created(
+    wanted: dict[str, Any] | None, phase: Phase, reason: str | None
+) -> None:
+    job = found_at_start(creating(), NOW).job
+    if wanted is None:
+        job = deadline_passed(job, context()).job
+    else:
+        step = apply_document(job, doc(spec=None, **wanted), context()).step
+        assert step is not None
+        job = step.job
+    job = not_in_list(job, context(now=NOW + 10), POLICY, NOW + 10).job
+    job = not_in_list(job, context(now=NOW + 481), POLICY, NOW + 481).job
+    assert (job.phase, job.reason) == (phase, reason)
 
 
 def test_a_conflict_without_an_owner_is_uncertain_never_failed() -> None:
@@ -488,6 +530,32 @@ def test_ends(status: str, standing: Standing, members: dict[str, Any], phase: P
     assert (job.phase, job.reason, job.remote_status) == (phase, reason, status)
 
 
+@pytest.mark.parametrize(
+    ("status", "standing"),
+    [pytest.param("Completed", Standing.COMPLETED, id="done"), pytest.param("Failed", Standing.FAILED, id="failed")],
+)
+@pytest.mark.parametrize(
+    ("told", "attempt_ended_at"),
+    [
+        pytest.param(NOW + 60, NOW + 60, id="before it was seen"),
+        pytest.param(NOW - 5, NOW, id="not before the attempt began"),
+        pytest.param(NOW + 1000, NOW + 85, id="not in the future"),
+        pytest.param(None, NOW + 85, id="untold: when it was seen"),
+    ],
+)
+def test_an_attempt_ends_when_aws_says_and_its_job_when_that_is_seen(
+    told: float | None, attempt_ended_at: float, status: str, standing: Standing
+) -> None:
+    job = observe(running(), seen(status, standing, ended_at=told), context(now=NOW + 85)).job
+    assert job.current is not None
+    assert job.current.ended_at == attempt_ended_at
+    assert job.ended_at == NOW + 85
+    again = running(retry={"attempts": 2, "backoffSeconds": 60})
+    retried = observe(again, seen("Failed", Standing.FAILED, ended_at=told), context(now=NOW + 85)).job
+    assert retried.phase is Phase.PENDING
+    assert retried.attempts[0].ended_at == attempt_ended_at
+
+
 def test_a_failed_attempt_says_retrying_and_never_failed() -> None:
     job = running(retry={"attempts": 2, "backoffSeconds": 30})
     step = observe(job, seen("Failed", Standing.FAILED, message="bad input"), context())
@@ -516,6 +584,22 @@ def test_a_stop_that_came_too_late_keeps_the_true_end() -> None:
     stopping = stop_accepted(apply_document(running(), doc(desired="Stopped"), context()).step.job, context())  # type: ignore[union-attr]
     assert types(stopping) == ["stopping"]
     assert observe(stopping.job, seen("Completed", Standing.COMPLETED), context()).job.phase is Phase.SUCCEEDED
+
+
+def test_a_stop_that_is_refused_is_sent_again_ever_more_seldom() -> None:
+    step = apply_document(running(), doc(desired="Stopped"), context()).step
+    assert step is not None
+    job, waits = step.job, []
+    for _ in range(8):
+        job = observe(stop_refused(job, NOW).job, seen("InProgress", Standing.WORKING), context()).job
+        waits.append(job.due_at - NOW)
+        assert job.todo is Todo.STOP
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_what_went_wrong_with_a_read_is_forgotten_once_it_is_read() -> None:
+    job = later(read_again(running(), NOW).job, Todo.GET, NOW, "no answer").job
+    assert observe(job, seen("InProgress", Standing.WORKING), context()).job.message is None
 
 
 def test_deadlines() -> None:
@@ -598,6 +682,16 @@ def test_retry(job: Job, answer: Answer) -> None:
     assert command_retry(job, context()).answer is answer
 
 
+def test_a_retry_that_cannot_be_says_why() -> None:
+    stone = apply_document(None, doc(desired="Stopped", spec=None), context()).step
+    gone = command_delete(running(), context()).step
+    assert stone is not None
+    assert gone is not None
+    assert "spec" in command_retry(stone.job, context()).message
+    deleted_job = observe(gone.job, seen("Stopped", Standing.STOPPED), context()).job
+    assert "deleted" in command_retry(deleted_job, context()).message
+
+
 def test_resolve_each_way() -> None:
     job = not_tagged(creating(BLUEPRINT), context(BLUEPRINT, NOW + 999), POLICY, 5).job
     found = command_resolve(job, Resolution(observation=seen("InProgress", Standing.WORKING)), context(BLUEPRINT))
@@ -623,3 +717,19 @@ def test_digest_is_of_the_whole_document() -> None:
     assert doc(generation=1).digest != doc(generation=2).digest
     assert digest_of is not None
     assert doc(desired="Completed").desired is Desired.COMPLETED
+
+
+def test_who_orders_something_of_an_uncertain_job_hears_what_it_waits_for() -> None:
+    job = not_tagged(creating(BLUEPRINT), context(BLUEPRINT, NOW + 999), POLICY, 5).job
+    for verdict in (
+        command_stop(job, context(BLUEPRINT)),
+        command_delete(job, context(BLUEPRINT)),
+        apply_document(job, doc(BLUEPRINT, 3, onSpecChange="replace"), context(BLUEPRINT)),
+    ):
+        assert verdict.answer is Answer.ACCEPTED
+        assert "ferryman resolve" in verdict.message
+        assert verdict.step is not None
+        assert verdict.step.job.phase is Phase.UNCERTAIN
+        failed = command_resolve(verdict.step.job, Resolution(fail=True), context(BLUEPRINT)).step
+        assert failed is not None
+        assert failed.job.phase in {Phase.FAILED, Phase.DELETED} or failed.job.incarnation == 2

@@ -13,6 +13,8 @@ from tests.documents import BATCH
 from tests.reliability.stage import Stage, perform
 
 Record = Callable[[str, object], None]
+ESTIMATED_WITHIN = 0.25
+"""By how much an estimate may be wrong, as a part of what then comes."""
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def test_slots_stay_full_while_work_waits(quick_folder: Path, record_property: R
     facts = using.use_of_slots(quick_folder, rounds=5)
     record_property("slots", str(facts))
     assert facts["use"] >= 0.95
-    assert facts["gets"] == 0
+    assert facts["gets"] <= 2  # a Get where a single job is to be read; never one for each
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_groups_wait_for_their_turn_and_not_for_each_other(quick_folder: Path, r
     for group, waited in facts["waited"].items():
         estimated = facts["estimated"][group]
         assert estimated["position"] <= 62
-        assert estimated["etaSeconds"] == pytest.approx(waited, rel=0.3)
+        assert estimated["etaSeconds"] == pytest.approx(waited, rel=ESTIMATED_WITHIN)
     assert facts["all"] >= 1200
 
 
@@ -119,7 +121,10 @@ def test_a_night_that_will_not_fit_is_seen_when_it_is_sent(quick_folder: Path, r
         await using.send(stage, 40, "night", labels={"run": "nightly"})
         await stage.pass_time(1)
         sent = stage.elapsed
+        began = stage.aws_now()
         estimate = await _estimate(stage, run="nightly")
+        summary = await stage.ferryman.summary(fresh=True)
+        (learned_s,) = stage.ferryman.lane_statuses()[f"default/{BATCH}"].median_s.values()
         assert estimate["waiting"] == 40
         assert (await _estimate(stage, run="nothing")) == {
             "waiting": 0,
@@ -128,7 +133,9 @@ def test_a_night_that_will_not_fit_is_seen_when_it_is_sent(quick_folder: Path, r
             "endSeconds": 0.0,
         }
         await using.until_succeeded(stage, 95)
-        stage.facts.update(estimate=estimate, took=stage.elapsed - sent)
+        created = max(entry.at for entry in stage.creates()) - began
+        stage.facts.update(estimate=estimate, took=stage.elapsed - sent, learned=learned_s)
+        stage.facts.update(summary=summary["etaSeconds"], created=created)
 
     facts = perform(
         quick_folder,
@@ -137,5 +144,8 @@ def test_a_night_that_will_not_fit_is_seen_when_it_is_sent(quick_folder: Path, r
         options={"durations": using.lives(60), "quotas": {BATCH: {"*": 20}}},
     )
     record_property("estimate", str(facts))
-    assert facts["estimate"]["endSeconds"] == pytest.approx(facts["took"], rel=0.3)
+    assert facts["learned"] == pytest.approx(60, rel=0.1)  # and not when a pass saw the ends
+    assert facts["summary"] == pytest.approx(facts["created"], rel=ESTIMATED_WITHIN)
+    assert facts["estimate"]["etaSeconds"] == pytest.approx(facts["created"], rel=ESTIMATED_WITHIN)
+    assert facts["estimate"]["endSeconds"] == pytest.approx(facts["took"], rel=ESTIMATED_WITHIN)
     assert facts["estimate"]["etaSeconds"] < facts["estimate"]["endSeconds"]

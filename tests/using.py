@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from controller.model import Identity
 from tests.documents import BATCH, document, spec_of
 from tests.reliability.stage import Stage, perform
 
@@ -163,8 +164,8 @@ def waiting_of_groups(folder: Path, *, dumped: int, others: int, slots: int = 20
             await send(stage, others, group, group=group)
         await stage.pass_time(1)
         summary = await stage.ferryman.summary(fresh=True)
-        jobs = await stage.jobs()
-        stage.facts["estimated"] = {group: jobs[f"{group}-{others - 1}"]["queue"] for group in ("b", "c")}
+        last = {group: Identity("default", BATCH, f"{group}-{others - 1}") for group in ("b", "c")}
+        stage.facts["estimated"] = {group: (await stage.ferryman.job(last[group]))["queue"] for group in last}
         stage.facts["all"] = summary["etaSeconds"]
 
         def created(group: str) -> list[float]:

@@ -12,7 +12,7 @@ from controller.documents.envelope import find_kind, read_document
 from controller.documents.explain import Explanation, Member, explain, split_kind_and_path
 from controller.documents.parsing import SUFFIXES, Raw, parse_file, parse_message
 from controller.documents.policy import Policy
-from controller.documents.reading import read_file, read_message, receive
+from controller.documents.reading import read_file, read_file_in_parts, read_message, receive
 from controller.documents.rejection import ClaimedIdentity, Rejection, reject
 from controller.documents.schema import json_schema, json_schema_of_all
 
@@ -40,6 +40,7 @@ __all__ = [
     "parse_message",
     "read_document",
     "read_file",
+    "read_file_in_parts",
     "read_message",
     "receive",
     "reject",

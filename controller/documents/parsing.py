@@ -8,6 +8,7 @@ document.
 Whether an object is a good document is judged by `envelope`.
 """
 
+import io
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -27,6 +28,9 @@ JSON_LINES_SUFFIXES: Final = frozenset({".jsonl", ".ndjson"})
 YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 SUFFIXES: Final = JSON_SUFFIXES | JSON_LINES_SUFFIXES | YAML_SUFFIXES
 """Of the files that a folder of documents is searched for."""
+BOM: Final = b"\xef\xbb\xbf"
+PART: Final = 500
+"""Documents of a long file that are in memory at once, where it is in JSON Lines."""
 
 
 def parse_message(data: bytes, bounds: Bounds = MESSAGE_BOUNDS) -> list[Raw]:
@@ -61,6 +65,29 @@ def parse_file(data: bytes, suffix: str, bounds: Bounds = FILE_BOUNDS) -> list[R
     if len(data) > YAML_BYTES_MAX:
         return [reject(data, f"{_too_long(data, YAML_BYTES_MAX)} for YAML; write JSON Lines")]
     return _bounded(_yaml_items(text, bounds), data, bounds)
+
+
+def parse_file_in_parts(data: bytes, suffix: str, bounds: Bounds = FILE_BOUNDS) -> Iterator[list[Raw]]:
+    """`parse_file`, its items a part at a time; of JSON Lines with an object a line each part is read by itself."""
+    if suffix.lower() not in JSON_LINES_SUFFIXES or not _holds_objects(data, bounds):
+        items = iter(parse_file(data, suffix, bounds))
+    else:
+        items = _lines(data, bounds)
+    while part := list(islice(items, PART)):
+        yield part
+
+
+def _holds_objects(data: bytes, bounds: Bounds) -> bool:
+    """Whether every line is one item at most, and they are neither none nor too many."""
+    if len(data) > bounds.size_max:
+        return False
+    lines = 0
+    for line in io.BytesIO(data.removeprefix(BOM)):
+        begin = line.lstrip()[:1]
+        if begin == b"[":
+            return False
+        lines += bool(begin)
+    return 0 < lines <= bounds.documents_max
 
 
 def _too_long(data: bytes, size_max: int) -> str:
@@ -102,9 +129,9 @@ def _json_lines(data: bytes, bounds: Bounds) -> list[Raw]:
 
 
 def _lines(data: bytes, bounds: Bounds) -> Iterator[Raw]:
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(io.BytesIO(data.removeprefix(BOM)), start=1):
         if line.strip():
-            for item in parse_message(line.rstrip(b"\r"), bounds):
+            for item in parse_message(line.rstrip(b"\r\n"), bounds):
                 yield _placed(item, f"line {number}")
 
 

@@ -3,14 +3,14 @@
 Invariant: one outcome for each item of the text, in its order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from anyio import to_thread
 
 from controller.documents.bounds import FILE_BOUNDS, INLINE_BYTES_MAX, MESSAGE_BOUNDS, Bounds
 from controller.documents.create_shape import CreateKind
 from controller.documents.envelope import read_document
-from controller.documents.parsing import parse_file, parse_message
+from controller.documents.parsing import parse_file, parse_file_in_parts, parse_message
 from controller.documents.policy import Policy
 from controller.documents.rejection import Rejection
 from controller.model import Document
@@ -31,6 +31,14 @@ def read_file(
 ) -> list[Document | Rejection]:
     """The documents of one file; never empty. To be called in a thread."""
     return [read_document(raw, kinds, policy) for raw in parse_file(data, suffix, bounds)]
+
+
+def read_file_in_parts(
+    data: bytes, suffix: str, kinds: Mapping[str, CreateKind], policy: Policy, bounds: Bounds = FILE_BOUNDS
+) -> Iterator[list[Document | Rejection]]:
+    """The same a part at a time, so that a long file is not in memory many times over. To be called in a thread."""
+    for raws in parse_file_in_parts(data, suffix, bounds):
+        yield [read_document(raw, kinds, policy) for raw in raws]
 
 
 async def receive(

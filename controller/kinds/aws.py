@@ -41,8 +41,10 @@ from controller.errors import (
     SettingsError,
     ThrottledError,
 )
+from controller.kinds.answers import ParserFactory
 from controller.kinds.aws_clock import AwsClock
 from controller.kinds.connections import NotConnectedError
+from controller.kinds.models import loader
 from controller.kinds.prepared import PreparedOperation, Sample, can_be_prepared, prepare
 from controller.kinds.signature import Credentials
 from controller.kinds.transport import OneRequestSession, kept, sampling
@@ -252,9 +254,9 @@ class AwsClients:
             self._clients[service] = client
 
     def _load_model(self, service: str) -> None:
-        loader = self._session.get_component("data_loader")
-        loader.load_service_model(service, "service-2")
-        loader.load_service_model(service, "endpoint-rule-set-1")
+        models = self._session.get_component("data_loader")
+        models.load_service_model(service, "service-2")
+        models.load_service_model(service, "endpoint-rule-set-1")
 
     def _client_arguments(self, transport: type[Any]) -> dict[str, Any]:
         return {
@@ -377,7 +379,10 @@ def _new_session(scope: Scope) -> AioSession:
     region = scope.region or os.environ.get("AWS_REGION")
     if region:  # this SDK alone reads AWS_DEFAULT_REGION instead
         session.set_config_variable("region", region)
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    session.register_component("data_loader", loader(session.get_config_variable("data_path")))
+    parsers = ParserFactory()
+    parsers.set_parser_defaults(timestamp_parser=parse_timestamp)
+    session.register_component("response_parser_factory", parsers)
     return session
 
 

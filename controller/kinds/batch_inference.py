@@ -62,6 +62,7 @@ KIND: Final = Kind(
         status="status",
         message="message",
         submitted="submitTime",
+        ended="endTime",
         total="totalRecordCount",
         processed="processedRecordCount",
         succeeded="successRecordCount",

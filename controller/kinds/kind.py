@@ -29,6 +29,8 @@ class Members:
     token: str | None = None
     message: str | None = None
     submitted: str | None = None
+    ended: str | None = None
+    """Holds the end of a remote job that has finished; of another it may hold anything."""
     total: str | None = None
     processed: str | None = None
     succeeded: str | None = None
@@ -166,15 +168,17 @@ class Kind:
     def _observation(self, body: Mapping[str, Any], remote_id: str, *, detailed: bool) -> Observation:
         members = self.members
         status = fit_text(_member(body, members.status)) or ""
+        standing = self.standing(status)
         return Observation(
             remote_id=remote_id,
             status=status,
-            standing=self.standing(status),
+            standing=standing,
             name=fit_text(_member(body, members.name)),
             token=fit_text(_member(body, members.token)),
             message=fit_message(_member(body, members.message)),
             records=_records(body, members),
             submitted_at=_seconds(body, members.submitted),
+            ended_at=_seconds(body, members.ended) if standing in FINISHED else None,
             quota_keys=tuple(fit_text(key) or ALL_JOBS for key in self.quota_keys(body)),
             detailed=detailed,
         )

@@ -1,13 +1,19 @@
 """The service models which botocore ships: what each API takes, in the words of AWS.
 
-Invariant: reading a model makes no client, no session and no call, and happens once per process. What Ferryman itself
-knows about a kind is not here but in the table of kinds.
+Invariant: reading a model makes no client, no session and no call, and happens once per process, however many sessions
+there are. What Ferryman itself knows about a kind is not here but in the table of kinds.
 """
 
 from functools import cache
 
-from botocore.loaders import Loader
+from botocore.loaders import Loader, create_loader
 from botocore.model import OperationModel, ServiceModel
+
+
+@cache
+def loader(data_path: str | None = None) -> Loader:
+    """What reads models, and keeps those it has read; `data_path` as in the SDK's setting of that name."""
+    return create_loader(data_path)
 
 
 @cache
@@ -19,7 +25,7 @@ def service_model(service: str) -> ServiceModel:
     Raises:
         botocore.exceptions.UnknownServiceError: no such service is installed.
     """
-    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+    return ServiceModel(loader().load_service_model(service, "service-2"), service)
 
 
 @cache

@@ -36,6 +36,7 @@ KIND: Final = Kind(
         status="status",
         message="failureReason",
         submitted="creationDateTime",
+        ended="lastUpdatedDateTime",
     ),
     statuses={
         "PENDING": Standing.WAITING,

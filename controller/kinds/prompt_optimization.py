@@ -35,7 +35,12 @@ KIND: Final = Kind(
     name_member="jobName",
     name_length_max=100,
     members=Members(
-        id="jobArn", name="jobName", status="jobStatus", message="failureMessage", submitted="creationTime"
+        id="jobArn",
+        name="jobName",
+        status="jobStatus",
+        message="failureMessage",
+        submitted="creationTime",
+        ended="lastModifiedTime",
     ),
     statuses={
         "InProgress": Standing.WORKING,

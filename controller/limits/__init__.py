@@ -7,12 +7,13 @@ the caller passes in, chance is a `random.Random` or a number. What is learned c
 from controller.limits.durations import Durations, DurationsState, ReadCadence, eta
 from controller.limits.rate import RateLimiter, RateState, full_jitter
 from controller.limits.slots import Slots, SlotsState
-from controller.limits.spend import Spend
-from controller.limits.turns import Turns
+from controller.limits.spend import Spend, is_spent
+from controller.limits.turns import LastTurns, Turns
 
 __all__ = [
     "Durations",
     "DurationsState",
+    "LastTurns",
     "RateLimiter",
     "RateState",
     "ReadCadence",
@@ -22,4 +23,5 @@ __all__ = [
     "Turns",
     "eta",
     "full_jitter",
+    "is_spent",
 ]

@@ -105,23 +105,30 @@ class Durations:
         return None
 
 
-def eta(position: int, free_slots: int, slots: int, median: float | None) -> float | None:
+def eta(position: int, free_slots: int, slots: int, median: float | None, between_s: float = 0.0) -> float | None:
     """Seconds until a waiting job is created, when slots are what it waits for.
 
     Args:
-        position: its place in its lane; 1 is the next.
-        free_slots: how many are free now.
+        position: its place among those that wait for the same slots; 1 is the next.
+        free_slots: how many are free now; below zero where more are taken than there are.
         slots: how many there are.
         median: how long a job keeps its slot; None when unknown.
+        between_s: seconds from one create to the next where slots are free.
 
     Returns:
-        None when it cannot be told. Jobs that run are taken to be spread evenly over their duration.
+        None when it cannot be told. Jobs that run are taken to be spread evenly over their duration. Those that are
+        created now, into slots that are free, end together, and so do those that follow them.
     """
     if position <= free_slots:
-        return 0.0
+        return (position - 1) * between_s
     if median is None or slots < 1:
         return None
-    return (position - max(free_slots, 0)) * median / slots
+    free = max(0, free_slots)
+    rounds, place = divmod(position - free_slots - 1, slots)
+    taken = slots - free
+    if place < taken:
+        return (rounds + (place + 1) / taken) * median
+    return (rounds + 1) * median + (place - taken) * between_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,8 @@ class ReadCadence:
         scale_s = min(typical) if typical else oldest_s
         pause_s = self.waiting_s if scale_s is None else min(max(IDLE_SHARE * scale_s, self.minimum_s), self.waiting_s)
         ends = [end for each in durations if (end := each.first_end(oldest_s or 0.0)) is not None]
-        # Half of the way: what was learned holds how late ends were seen, and must not make them be seen later still.
+        # Half of the way: where AWS does not tell ends, what was learned holds how late they were seen, and must not
+        # make them be seen later still.
         until_s = min(ends) / 2 if ends and len(ends) == len(durations) and oldest_s is not None else 0.0
         return min(max(until_s, pause_s), self.interval_s)
 

@@ -8,9 +8,9 @@ group is served after at most k jobs of every other group of its priority, howev
 The waiting jobs themselves, and the last turn of each group, live in the store: nothing here grows with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-__all__ = ["Turns"]
+__all__ = ["LastTurns", "Turns"]
 
 
 class Turns:
@@ -50,3 +50,39 @@ class Turns:
     def served(self, priority: int, turn: int) -> None:
         """A job of this turn left the queue. Turns may be served out of order: a parked quota key holds some back."""
         self._serving[priority] = max(turn, self._serving.get(priority, 0))
+
+
+class LastTurns:
+    """The last turn of each group that waits, for so many groups at most.
+
+    Where there are more, those are kept that are furthest beyond the turn being served: of any other a new job gets
+    that turn, which is its place but for the few turns that its group was ahead.
+    """
+
+    __slots__ = ("_groups_max", "_last", "_turns")
+
+    def __init__(self, turns: Turns, groups_max: int, waiting: Iterable[tuple[int, str, int]] = ()) -> None:
+        """`waiting` holds for each priority and group that waits its last turn."""
+        self._turns = turns
+        self._groups_max = groups_max
+        self._last = {(priority, group): turn for priority, group, turn in waiting}
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def next(self, priority: int, group: str) -> int:
+        """The turn of a job that begins to wait, which is now its group's last."""
+        turn = self._turns.tag(priority, self._last.get((priority, group)))
+        self._last.pop((priority, group), None)
+        self._last[priority, group] = turn
+        self._forget()
+        return turn
+
+    def _forget(self) -> None:
+        """Half at once, so that it is seldom done; of those that are equally far, the ones that came first."""
+        if len(self._last) <= self._groups_max:
+            return
+        serving = self._turns.state()
+        beyond = sorted(self._last, key=lambda key: self._last[key] - serving.get(key[0], 0))
+        self._last = {key: self._last[key] for key in beyond[-(self._groups_max // 2) :]}

@@ -55,6 +55,8 @@ class Source(Protocol):
     """Stable, without secrets: `sqs:<URL>`, `dir:<path>`."""
     receivers: int
     """How many may receive at once."""
+    batch: int
+    """How many deliveries one answer brings at most."""
 
     async def receive(self) -> Sequence[Delivery]: ...
 

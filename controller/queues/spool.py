@@ -56,6 +56,7 @@ class Spool:
     """One spool directory; open it with `open_spool`."""
 
     receivers = 1
+    batch = FILES_MAX
 
     def __init__(self, directory: Path, poll_s: float, size_max: int, clock: Clock) -> None:
         self.name = f"{SPOOL_PREFIX}{directory}"

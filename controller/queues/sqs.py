@@ -48,6 +48,7 @@ class SqsSource:
     ) -> None:
         self.name = f"{SQS_PREFIX}{queue.url}"
         self.receivers = settings.receivers
+        self.batch = BATCH
         self._queue = queue
         self._clients = clients
         self._wait_s = settings.wait_s

@@ -52,7 +52,7 @@ def intend(job: Job, prefix: str, name_length_max: int, now: float) -> Step:
     current = job.current
     step = Step(job)
     if current is not None and current.ended_at is None:
-        resumed = replace(current, phase=Phase.CREATING, maybe_sent=True, last_send_at=now)
+        resumed = replace(current, phase=Phase.CREATING, maybe_sent=True, last_send_at=now, scans_without=0)
         attempts = (*job.attempts[:-1], resumed)
     else:
         number = job.attempt + 1
@@ -154,13 +154,15 @@ def _not_made(
         return _wait(step, WaitReason.QUOTA_FULL, error.message, context.now, context)
     if isinstance(error, ScopeUnavailableError):
         return _wait(step, WaitReason.SCOPE_UNAVAILABLE, error.message, context.now, context)
-    refusals = step.job.refusals + 1
-    step = step.change(refusals=refusals)
     if isinstance(error, DeniedError):
+        refusals = step.job.refusals + 1
+        step = step.change(refusals=refusals)
         if refusals >= policy.denied_tries_max:
             failed = fail_attempt(step.attempt(maybe_sent=False), FailReason.ACCESS_DENIED, error.message, context.now)
             return settle(failed, context)
         return _wait(step, WaitReason.ACCESS_DENIED, error.message, context.now + backoff_s, context)
+    tries = (step.job.current.resolve_tries if step.job.current else 0) + 1
+    step = step.attempt(resolve_tries=tries).change(refusals=0)  # denials count in a row
     message = error.message if isinstance(error, BusyError) else f"AWS could not be reached: {error.message}"
     return _wait(step, WaitReason.BACKOFF, message, context.now + backoff_s, context)
 
@@ -227,7 +229,8 @@ def not_in_list(job: Job, context: Context, policy: CreatePolicy, scan_began_at:
         return step.change(todo=Todo.RESOLVE, due_at=again)
     if current.conflicted:
         return _uncertain(step, "AWS says that the token or name is known, but no scan shows its owner", context)
-    return step.attempt(unknown=False).change(todo=Todo.RESOLVE, due_at=context.now)
+    # Proved absent: it waits for its turn as if it had never been sent, and ends where nobody wants it any more.
+    return _wait(step.attempt(unknown=False), WaitReason.QUEUED, None, context.now, context)
 
 
 def not_tagged(job: Job, context: Context, policy: CreatePolicy, backoff_s: float) -> Step:

@@ -66,7 +66,7 @@ def observe(
     step = before or Step(job)
     if step.job.phase not in {Phase.RUNNING, Phase.STOPPING}:
         return step
-    step = step.change(failing_gets=0, missing_since=None, missing_passes=0)
+    step = step.change(failing_gets=0, missing_since=None, missing_passes=0, message=None)
     if observation.standing in FINISHED and detail_wanted:
         return step.change(todo=Todo.GET, due_at=context.now)
     step = _mirror(step, observation, context.now)
@@ -99,21 +99,33 @@ def _mirror(step: Step, observation: Observation, now: float) -> Step:
 def _conclude(step: Step, observation: Observation, now: float) -> Step:
     standing, message = observation.standing, observation.message
     job = step.job
+    ended_at = _ended_at(job, observation, now)
     if standing is Standing.COMPLETED:
-        return end(step, Phase.SUCCEEDED, now, message=message)
+        return end(step, Phase.SUCCEEDED, now, message=message, attempt_ended_at=ended_at)
     if standing is Standing.PARTIAL and job.wishes.partial is Partial.SUCCESS:
-        return end(step.change(partial=True), Phase.SUCCEEDED, now, message=message)
+        return end(step.change(partial=True), Phase.SUCCEEDED, now, message=message, attempt_ended_at=ended_at)
     if standing is Standing.STOPPED:
         if job.deadline_exceeded and job.desired is Desired.COMPLETED and job.next_document is None:
             text = "the deadline passed, and the job was stopped"
-            return end(step, Phase.FAILED, now, FailReason.DEADLINE_EXCEEDED, text)
-        return end(step, Phase.STOPPED, now, message=message)
+            return end(step, Phase.FAILED, now, FailReason.DEADLINE_EXCEEDED, text, attempt_ended_at=ended_at)
+        return end(step, Phase.STOPPED, now, message=message, attempt_ended_at=ended_at)
     partial = standing is Standing.PARTIAL
-    return fail_attempt(step.change(partial=partial), _FAILURES[standing], message, now)
+    return fail_attempt(step.change(partial=partial), _FAILURES[standing], message, now, ended_at=ended_at)
 
 
-def fail_attempt(step: Step, reason: FailReason, message: str | None, now: float) -> Step:
-    """The present attempt failed: again after the backoff where the document allows it, else the job fails."""
+def _ended_at(job: Job, observation: Observation, now: float) -> float:
+    """When the remote job ended: as AWS says, as far as that can be; else now, when the end was seen."""
+    began_at = job.current.created_at if job.current is not None else now
+    return now if observation.ended_at is None else min(max(observation.ended_at, began_at), now)
+
+
+def fail_attempt(
+    step: Step, reason: FailReason, message: str | None, now: float, *, ended_at: float | None = None
+) -> Step:
+    """The present attempt failed: again after the backoff where the document allows it, else the job fails.
+
+    `ended_at` is when its remote job ended; None: now.
+    """
     job = step.job
     retry = job.wishes.retry
     again = (
@@ -123,8 +135,9 @@ def fail_attempt(step: Step, reason: FailReason, message: str | None, now: float
         and reason not in NEVER_RETRIED
     )
     if not again:
-        return end(step, Phase.FAILED, now, reason, message)
-    step = step.attempt(phase=Phase.FAILED, reason=reason, ended_at=now, maybe_sent=False, unknown=False)
+        return end(step, Phase.FAILED, now, reason, message, attempt_ended_at=ended_at)
+    ended_at = now if ended_at is None else ended_at
+    step = step.attempt(phase=Phase.FAILED, reason=reason, ended_at=ended_at, maybe_sent=False, unknown=False)
     return step.move(
         Phase.PENDING,
         "retrying",
@@ -147,6 +160,11 @@ def stop_accepted(job: Job, context: Context) -> Step:
     step = Step(job).attempt(phase=Phase.STOPPING)
     step = step.move(Phase.STOPPING, "stopping", stop_sent_at=context.now, todo=None, message=None)
     return settle(step, context)
+
+
+def stop_refused(job: Job, at: float) -> Step:
+    """AWS did not take the stop: it has finished, perhaps, which a Get will tell; if not, it is stopped again later."""
+    return Step(job).change(todo=Todo.GET, due_at=at, refusals=job.refusals + 1)
 
 
 def read_again(job: Job, at: float) -> Step:

@@ -7,7 +7,7 @@ always follows from the rest of the job.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from controller.model import (
     TERMINAL,
@@ -21,6 +21,8 @@ from controller.model import (
     WaitReason,
     make_uid,
 )
+
+STOP_AGAIN_S_MAX: Final = 60.0
 
 
 class Abilities(Protocol):
@@ -118,10 +120,19 @@ def goal_of(job: Job) -> Goal:
     return Goal.RUN
 
 
-def end(step: Step, phase: Phase, now: float, reason: str | None = None, message: str | None = None) -> Step:
-    """Enter a terminal phase."""
+def end(
+    step: Step,
+    phase: Phase,
+    now: float,
+    reason: str | None = None,
+    message: str | None = None,
+    *,
+    attempt_ended_at: float | None = None,
+) -> Step:
+    """Enter a terminal phase; the attempt may have ended before that was seen."""
     if step.job.current is not None and step.job.current.ended_at is None:
-        step = step.attempt(phase=phase, reason=reason, ended_at=now, maybe_sent=False, unknown=False)
+        ended_at = now if attempt_ended_at is None else attempt_ended_at
+        step = step.attempt(phase=phase, reason=reason, ended_at=ended_at, maybe_sent=False, unknown=False)
     return step.move(
         phase, phase.value.lower(), reason=reason, message=message, ended_at=now, todo=None, missing_since=None
     )
@@ -170,8 +181,13 @@ def _settle_running(step: Step, context: Context) -> Step:
     if job.todo is Todo.GET:
         return step  # it may have ended; the read comes first, and settles again
     if job.todo is not Todo.STOP:
-        return step.change(todo=Todo.STOP, due_at=context.now)
+        return step.change(todo=Todo.STOP, due_at=context.now + _stop_wait_s(job.refusals))
     return step
+
+
+def _stop_wait_s(refusals: int) -> float:
+    """A job that runs on although its stop was refused is stopped again, ever more seldom."""
+    return min(STOP_AGAIN_S_MAX, 2.0 ** min(refusals, 10)) if refusals else 0.0
 
 
 def _settle_terminal(step: Step, context: Context) -> Step:

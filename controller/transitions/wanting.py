@@ -46,7 +46,7 @@ def apply_document(known: Job | Stub | None, document: Document, context: Contex
     """Judge one document against the job, or what is left of it, by the table desired x phase."""
     if known is None:
         return _accept_new(document, context, incarnation=1)
-    if document.digest == known.digest:
+    if document.digest == known.digest and (isinstance(known, Stub) or known.next_document is None):
         return Verdict(Answer.UNCHANGED, "identical to the last applied document")
     if isinstance(known, Job) and known.next_document is not None and document.digest == known.next_document.digest:
         return Verdict(Answer.UNCHANGED, "identical to the document that waits for the present job to end")
@@ -131,7 +131,8 @@ def _apply_to_job(job: Job, document: Document, context: Context) -> Verdict:
     if document.on_spec_change is OnSpecChange.REJECT:
         return Verdict(Answer.REJECTED, _spec_changed(job.phase))
     step = Step(replace(job, next_document=document, wishes=document.wishes, desired=Desired.COMPLETED)).say("updated")
-    return Verdict(Answer.ACCEPTED, "replaces the present job once that has ended", settle(step, context))
+    message = _once_resolved(job) or "replaces the present job once that has ended"
+    return Verdict(Answer.ACCEPTED, message, settle(step, context))
 
 
 def _before_first_intent(job: Job) -> bool:
@@ -150,7 +151,7 @@ def _apply_end(job: Job, document: Document, context: Context) -> Verdict:
     if job.terminal and (document.desired is Desired.STOPPED or job.phase is Phase.DELETED):
         return Verdict(Answer.UNCHANGED, f"the job has ended {job.phase}", Step(wished))
     if not job.terminal:
-        wished = replace(wished, wishes=_wishes_kept(job, document))
+        wished = _placed_again(replace(wished, wishes=_wishes_kept(job, document)), job)
     return Verdict(Answer.ACCEPTED, "accepted", settle(Step(wished).say("updated"), context))
 
 
@@ -170,9 +171,17 @@ def _update(job: Job, document: Document, context: Context) -> Verdict:
         next_document=None,
         quota_keys=context.abilities.quota_keys(spec or {}),
         output_uri=job.output_uri if job.attempt else context.abilities.output(spec or {}, None)[0],
-        deadline_at=job.deadline_at if document.wishes.deadline_s == job.wishes.deadline_s else None,
     )
+    updated = _placed_again(updated, job)
     return Verdict(Answer.ACCEPTED, "updated", settle(Step(updated).say("updated"), context))
+
+
+def _placed_again(updated: Job, before: Job) -> Job:
+    """Another deadline counts at once, and one that has passed no more; but a stop that was sent keeps its reason."""
+    if updated.wishes.deadline_s == before.wishes.deadline_s:
+        return updated
+    exceeded = before.deadline_exceeded and before.phase is Phase.STOPPING
+    return replace(updated, deadline_at=None, deadline_exceeded=exceeded)
 
 
 def _revive(job: Job, document: Document, context: Context, *, changed: bool) -> Verdict:
@@ -193,7 +202,9 @@ def _revive(job: Job, document: Document, context: Context, *, changed: bool) ->
         return Verdict(Answer.ACCEPTED, "runs again", begin_incarnation(Step(wished), context))
     kept = replace(job, generation=document.generation, digest=document.digest)
     if job.desired is Desired.ABSENT:
-        return Verdict(Answer.IGNORED, f"the job has ended {job.phase} and is being deleted: send it again then")
+        # The older document was not carried out yet, and the newer one wants what there is.
+        step = Step(replace(kept, desired=Desired.COMPLETED)).say("updated")
+        return Verdict(Answer.ACCEPTED, f"the job has ended {job.phase}, and is kept", settle(step, context))
     return Verdict(Answer.UNCHANGED, f"the job has ended {job.phase}", Step(kept))
 
 
@@ -214,14 +225,20 @@ def command_stop(job: Job, context: Context) -> Verdict:
     if job.desired is not Desired.COMPLETED:
         return Verdict(Answer.UNCHANGED, "it is being stopped already")
     step = Step(replace(_called_off(job), desired=Desired.STOPPED)).say("updated")
-    return Verdict(Answer.ACCEPTED, "stopping", settle(step, context))
+    return Verdict(Answer.ACCEPTED, _once_resolved(job) or "stopping", settle(step, context))
 
 
 def command_delete(job: Job, context: Context) -> Verdict:
     if job.phase is Phase.DELETED or job.desired is Desired.ABSENT:
         return Verdict(Answer.UNCHANGED, "it is deleted, or being deleted, already")
     step = Step(replace(_called_off(job), desired=Desired.ABSENT)).say("updated")
-    return Verdict(Answer.ACCEPTED, "deleting", settle(step, context))
+    return Verdict(Answer.ACCEPTED, _once_resolved(job) or "deleting", settle(step, context))
+
+
+def _once_resolved(job: Job) -> str:
+    """What a person must hear who orders something that waits for another order."""
+    waits = job.phase is Phase.UNCERTAIN
+    return "its create is uncertain: done once `ferryman resolve` says what became of it" if waits else ""
 
 
 def command_retry(job: Job, context: Context) -> Verdict:
@@ -234,6 +251,10 @@ def command_retry(job: Job, context: Context) -> Verdict:
         return Verdict(Answer.ACCEPTED, "goes on now", settle(Step(waiting), context))
     if job.phase is Phase.UNCERTAIN:
         return Verdict(Answer.REJECTED, "its create is uncertain: use `ferryman resolve` to say what became of it")
+    if job.terminal and job.desired is Desired.ABSENT:
+        return Verdict(Answer.REJECTED, "it is deleted, or being deleted: send its document again")
+    if job.terminal and job.spec is None:
+        return Verdict(Answer.REJECTED, "it never had a spec: send a document with one")
     return Verdict(Answer.REJECTED, f"a {job.phase} job cannot be retried; only Failed and Stopped ones can")
 
 
