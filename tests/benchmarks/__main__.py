@@ -35,7 +35,8 @@ def of(module: str, key: str, beside: str = "", *arguments: str) -> Callable[[Be
 def durable(story: str, batch: int = 1) -> Callable[[Bench], Figure]:
     def take(bench: Bench) -> Figure:
         taken = bench.arriving(story, batch)
-        return Figure(rate(taken), f"{cpu_ms(taken):.3f} ms CPU a document, applying it to its job included")
+        beside = f"{cpu_ms(taken):.3f} ms CPU a document, applying it to its job included"
+        return Figure(rate(taken), f"{beside}; the endpoint's {taken['endpoint_cpu_ms']:.3f}")
 
     return take
 
@@ -51,8 +52,35 @@ def stall(story: str, batch: int = 1) -> Callable[[Bench], Figure]:
 
 
 def stalled(taken: Taken) -> Figure:
-    return Figure(taken["stall_ms"], f"of the loop's own thread {taken['stall_cpu_ms']:.0f} ms CPU")
+    own, cpu = taken["stall_own_ms"], taken["stall_cpu_ms"]
+    return Figure(taken["stall_ms"], f"without waits for a processor {own:.0f} ms, computed at once {cpu:.0f} ms")
 
+
+def flooded(name: str, story: str, documents: int, batch: int = 1) -> tuple[Row[Bench], ...]:
+    """Documents/s, memory and stall while so many arrive and become jobs."""
+
+    def take(bench: Bench) -> Taken:
+        return bench.flood(story, documents, batch)
+
+    def grown(bench: Bench) -> Figure:
+        taken = take(bench)
+        return Figure(
+            taken["grown_mib"], f"at most; {taken['left_mib']:.1f} at the end; {taken['before_mib']:.0f} before"
+        )
+
+    return (
+        Row(
+            f"{name}, documents/s",
+            "",
+            lambda bench: Figure(rate(take(bench)), "until all are jobs; over HTTP, accepted"),
+        ),
+        Row("memory meanwhile, MiB more", "< 70", grown),
+        Row("longest stall of it, ms", STALL_MS, lambda bench: stalled(take(bench))),
+    )
+
+
+ORDER: Final = ("1500", "500", "10000", "100000")
+"""Creates, and numbers of jobs that wait."""
 
 ROWS: Final[tuple[Row[Bench], ...]] = (
     Row("creates/s from an accepted backlog, of the bare loop's", ">= 0.85", lambda bench: bench.ratio("backlog")),
@@ -60,7 +88,8 @@ ROWS: Final[tuple[Row[Bench], ...]] = (
     Row("CPU ms a create beyond the bare call", "<= 0.15", Bench.beyond),
     Row("the endpoint's capacity, of the bare loop's need", ">= 5", Bench.capacity),
     Row("CPU ms a job, document to terminal event", "<= 3", whole_life),
-    Row("durable intake over SQS, 32 receivers, documents/s", ">= 2000", durable("accepted")),
+    Row("durable intake over SQS, default settings, documents/s", ">= 2000", durable("accepted")),
+    Row("the same, ten documents a message", ">= 2000", durable("accepted", 10)),
     Row("durable intake over HTTP, lists of 100, documents/s", ">= 2000", durable("http", 100)),
     Row("durable intake over HTTP, one by one, documents/s", "", durable("http", 1)),
     Row(
@@ -86,9 +115,17 @@ ROWS: Final[tuple[Row[Bench], ...]] = (
     Row("lists a pass, 10,000 running, 200,000 ended long ago", "<= 12", of("reading", "lists")),
     Row("gets a pass of the same", "<= 0", of("reading", "gets")),
     Row("lists a pass, all submitted within the hour, a tenth", "<= 12", of("figures_reading", "lists", "anchor")),
-    Row("longest stall, ms: passes over 10,000 running", STALL_MS, of("reading", "stall_ms")),
+    Row("longest stall, ms: passes over 10,000 running", STALL_MS, lambda bench: stalled(bench.script("reading"))),
     Row("restart to ready, 1,000,000 known, s", "< 3", of("figures_scale", "ready_s")),
-    Row("memory, 1,000 to 100,000 running, MiB", "< 60", of("figures_scale", "grown_mib")),
+    Row("memory, idle to 10,000 running, MiB", "< 30", of("figures_memory", "from_idle_mib", "idle")),
+    Row("memory, 1,000 to 100,000 running, MiB", "< 60", of("figures_memory", "few_to_many_mib", "few")),
+    *flooded("100,000 documents at once over HTTP", "flood_http", 100_000, 100),
+    *flooded("100,000 documents in a file", "flood_file", 100_000),
+    *flooded("20,000 documents at once over SQS", "flood_sqs", 20_000),
+    Row(
+        "CPU of a create, 100,000 waiting, of it with 10,000", "<= 1.2", of("figures_order", "growth", "shown", *ORDER)
+    ),
+    Row("two groups' wait, one dumps 10,000, of it with 500", "<= 1.1", of("figures_groups", "longer", "shown")),
     Row("idle, CPU in percent", "< 1", of("figures_scale", "idle_cpu_percent")),
     Row("idle, AWS job calls in 20 s", "<= 0", of("figures_scale", "idle_calls")),
     Row("`ferryman --help`, s", "", of("starting", "help_s", "python_s", "5")),

@@ -1,4 +1,4 @@
-"""Documents arrive: from the endpoint's queue, or over HTTP from a process of their own.
+"""Documents arrive: from the endpoint's queue, from a file, or over HTTP from a process of their own.
 
 `python -m tests.benchmarks.arriving URL DOCUMENTS STORY [BATCH]`, with one of the stories below. The queue must hold
 the documents already. Figures are of the daemon's process alone, from its being ready.
@@ -8,22 +8,25 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import anyio
+import orjson
 from anyio import to_thread
 
 from controller.control import Control
 from controller.model import Phase
 from controller.store import LaneStore
-from tests.benchmarks.daemon import FOLDER, LANE, Story, run, until, watched
+from tests.benchmarks.daemon import FOLDER, LANE, Story, resident_mib, run, until, watched, weighed
+from tests.documents import BATCH, document
 
 QUEUE = "/queue/documents"
 CONNECTIONS = 8
-RECEIVERS = 32
-"""Of `accepted` alone: ten messages come and go in two calls and a commit, so that four receivers mostly wait."""
+FILE = "arriving.jsonl"
 
 
 class Stories:
@@ -33,7 +36,7 @@ class Stories:
         self._url = url
         self._documents = documents
         self._batch = batch
-        self._port = _free_port()
+        self._port = free_port()
         self.figures: dict[str, float] = {}
 
     def settings(self, story: str) -> Mapping[str, str]:
@@ -45,8 +48,7 @@ class Stories:
         }
         often = {"FERRYMAN_RECONCILE__INTERVAL": "2", "FERRYMAN_RECONCILE__INTERVAL_MIN": "2"}
         sink = {"FERRYMAN_EVENTS__SINKS": json.dumps([f"file:{FOLDER}/events.jsonl"])}
-        many = {"FERRYMAN_QUEUE__RECEIVERS": str(RECEIVERS)}
-        by_story = {"http": over_http, "ended": over_sqs | often | sink, "accepted": over_sqs | many}
+        by_story = {"http": over_http, "flood_http": over_http, "flood_file": {}, "ended": over_sqs | often | sink}
         return by_story.get(story, over_sqs)
 
     async def created(self, _control: Control, store: LaneStore) -> None:
@@ -76,6 +78,25 @@ class Stories:
         done = await anyio.run_process([sys.executable, "-m", "tests.benchmarks.sender", *arguments], stderr=None)
         self.figures["wall_s"] = json.loads(done.stdout)["wall_s"]
 
+    async def flood_http(self, control: Control, store: LaneStore) -> None:
+        """Documents over HTTP, until each is a job and the inbox is empty."""
+        await self.http(control, store)
+        await self._until_applied(control, store)
+
+    async def flood_sqs(self, control: Control, store: LaneStore) -> None:
+        """The same over SQS."""
+        await self.accepted(control, store)
+        await self._until_applied(control, store)
+
+    async def flood_file(self, control: Control, store: LaneStore) -> None:
+        """The same from a file that was given to `run`."""
+        await self._until_applied(control, store)
+
+    async def _until_applied(self, control: Control, store: LaneStore) -> None:
+        await self._until_in(store, Phase.PENDING)
+        assert (await store.phase_counts(LANE)) == {Phase.PENDING: self._documents}
+        assert await control._store.inbox_size() == 0
+
     async def _until_in(self, store: LaneStore, phase: Phase) -> None:
         async def reached() -> bool:
             return (await store.phase_counts(LANE)).get(phase, 0) >= self._documents
@@ -85,7 +106,8 @@ class Stories:
     def measured(self, story: Story) -> Story:
         async def measure(control: Control, store: LaneStore) -> None:
             began, cpu = time.perf_counter(), time.process_time()
-            async with watched() as watch:
+            before_mib = resident_mib()
+            async with watched() as watch, weighed() as weight:
                 await story(control, store)
             self.figures = {
                 "wall_s": time.perf_counter() - began,
@@ -93,6 +115,9 @@ class Stories:
                 "cpu_s": time.process_time() - cpu,
                 "creates": self._documents,
                 **watch.figures(),
+                "before_mib": before_mib,
+                "grown_mib": weight.peak_mib - before_mib,
+                "left_mib": resident_mib() - before_mib,
             }
 
         return measure
@@ -112,18 +137,30 @@ def _post(url: str) -> None:
         answer.read()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
+def written(folder: Path, documents: int) -> Path:
+    """A file of documents, one a line."""
+    path = folder / FILE
+    with path.open("wb") as file:
+        for number in range(documents):
+            file.write(orjson.dumps(document(BATCH, f"filed-{number}", number)) + b"\n")
+    return path
+
+
 async def main(url: str, documents: int, story: str, batch: int) -> None:
     stories = Stories(url, documents, batch)
     told: Story = getattr(stories, story)
-    paused = story in {"accepted", "http"}
-    await run(url, 0, stories.measured(told), paused=paused, settings=stories.settings(story))
+    paused = story in {"accepted", "http"} or story.startswith("flood")
+    with tempfile.TemporaryDirectory(prefix="ferryman-benchmark-") as folder:
+        files = [written(Path(folder), documents)] if story == "flood_file" else []
+        settings = stories.settings(story)
+        await run(url, 0, stories.measured(told), paused=paused, settings=settings, files=files)
     print(json.dumps(stories.figures))  # noqa: T201 - the figures
 
 

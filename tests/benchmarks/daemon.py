@@ -8,8 +8,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -79,8 +79,9 @@ async def run(
     *,
     paused: bool = False,
     settings: Mapping[str, str] | None = None,
+    files: Sequence[Path] = (),
 ) -> None:
-    """Run a daemon with a backlog of `jobs` until the story ends."""
+    """Run a daemon with a backlog of `jobs`, and with files it is given, until the story ends."""
     with tempfile.TemporaryDirectory(prefix="ferryman-benchmark-", dir=os.environ.get("BENCHMARK_DIR")) as folder:
         more = {name: value.replace(FOLDER, folder) for name, value in (settings or {}).items()}
         os.environ.update({**environment(Path(folder), url), **more})
@@ -93,29 +94,55 @@ async def run(
             await story(control, control._store)
             control.shutdown()
 
-        await run_daemon(loaded, RunOptions(), watch=watch, seams=Seams(failpoint=failpoint, signals=False))
+        await run_daemon(
+            loaded, RunOptions(files=tuple(files)), watch=watch, seams=Seams(failpoint=failpoint, signals=False)
+        )
 
 
 class LoopWatch:
-    """The longest time for which the event loop did not turn, and the most that its thread computed between two turns.
+    """The longest time for which the event loop did not turn.
 
-    On a machine that is busy with something else the first holds what others took.
+    On a machine that is busy with something else it holds what others took. So two more are kept: the longest without
+    the time for which the loop's thread was ready and waited for a processor, and the most that it computed itself
+    between two turns. Each is the longest of its own sort, not of one and the same stall.
     """
 
     def __init__(self) -> None:
         self.longest_s = 0.0
+        self.longest_own_s = 0.0
         self.longest_cpu_s = 0.0
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            before, cpu = time.perf_counter(), time.thread_time()
-            await anyio.sleep(TICK_S)
-            self.longest_s = max(self.longest_s, time.perf_counter() - before - TICK_S)
-            self.longest_cpu_s = max(self.longest_cpu_s, time.thread_time() - cpu)
+        with _processor_waits() as waited_s:
+            while True:
+                before, waited, cpu = time.perf_counter(), waited_s(), time.thread_time()
+                await anyio.sleep(TICK_S)
+                stalled_s = time.perf_counter() - before - TICK_S
+                self.longest_s = max(self.longest_s, stalled_s)
+                self.longest_own_s = max(self.longest_own_s, stalled_s - (waited_s() - waited))
+                self.longest_cpu_s = max(self.longest_cpu_s, time.thread_time() - cpu)
 
     def figures(self) -> dict[str, float]:
-        return {"stall_ms": 1000 * self.longest_s, "stall_cpu_ms": 1000 * self.longest_cpu_s}
+        return {
+            "stall_ms": 1000 * self.longest_s,
+            "stall_own_ms": 1000 * self.longest_own_s,
+            "stall_cpu_ms": 1000 * self.longest_cpu_s,
+        }
+
+
+@contextmanager
+def _processor_waits() -> Iterator[Callable[[], float]]:
+    """How long this thread has been ready to run without a processor to run on, in seconds; 0 where nobody counts."""
+    try:
+        counts = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    except OSError:
+        yield lambda: 0.0
+        return
+    try:
+        yield lambda: int(os.pread(counts, 100, 0).split()[1]) / 1e9
+    finally:
+        os.close(counts)
 
 
 @asynccontextmanager
@@ -125,6 +152,29 @@ async def watched() -> AsyncIterator[LoopWatch]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.run)
         yield watch
+        tasks.cancel_scope.cancel()
+
+
+class Weight:
+    """The most memory of this process that was in RAM."""
+
+    def __init__(self) -> None:
+        self.peak_mib = resident_mib()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.peak_mib = max(self.peak_mib, resident_mib())
+            await anyio.sleep(10 * TICK_S)
+
+
+@asynccontextmanager
+async def weighed() -> AsyncIterator[Weight]:
+    """Weigh the process meanwhile."""
+    weight = Weight()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(weight.run)
+        yield weight
         tasks.cancel_scope.cancel()
 
 

@@ -8,7 +8,7 @@ Lines of standard input, each answered by a line of JSON that says how many requ
 that took, and what became of the world's jobs and messages:
 - `figures`: nothing else;
 - `forget HISTORY`: a new world, with so many finished jobs and an empty queue;
-- `queue DOCUMENTS`: so many documents are sent to the queue, each a job of its own.
+- `queue DOCUMENTS [LIST]`: so many documents are sent to the queue, each a job of its own, LIST of them in a message.
 
 `POST /finish`: what was created is listed as completed from now on.
 """
@@ -79,12 +79,13 @@ class World:
         ended = self.began - timedelta(days=1, seconds=number)
         return summary(f"{ARN}old{number:09d}", "Completed", ended, {"jobName": f"old-{number}"})
 
-    def fill_queue(self, documents: int) -> None:
+    def fill_queue(self, documents: int, a_message: int = 1) -> None:
         """Messages as `ReceiveMessage` answers them."""
-        for _ in range(documents):
-            number = next(NUMBERS)
-            body = orjson.dumps(document(BATCH, f"arrived-{number}", number)).decode()
-            message = {"MessageId": f"message-{number}", "ReceiptHandle": f"handle-{number}", "Body": body}
+        for begin in range(0, documents, a_message):
+            numbers = [next(NUMBERS) for _ in range(min(a_message, documents - begin))]
+            items = [document(BATCH, f"arrived-{number}", number) for number in numbers]
+            body = orjson.dumps(items if a_message > 1 else items[0]).decode()
+            message = {"MessageId": f"message-{numbers[0]}", "ReceiptHandle": f"handle-{numbers[0]}", "Body": body}
             self.messages.append(orjson.dumps(message))
 
     def receive(self) -> bytes:
@@ -196,11 +197,11 @@ async def main() -> None:
     listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
     print(listening.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - how the port is told
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        command, _, number = line.strip().partition(" ")
+        command, *numbers = line.split()
         if command == "forget":
-            server.world = World(int(number))
+            server.world = World(int(numbers[0]))
         elif command == "queue":
-            server.world.fill_queue(int(number))
+            server.world.fill_queue(*map(int, numbers))
         world = server.world
         figures = {"answered": server.answered, "cpu_s": time.process_time(), "created": len(world.created)}
         figures |= {"list": 0, "get": 0, "receive": 0, "deleted": 0, **world.calls}

@@ -5,7 +5,6 @@ else slows both sides alike; a script is run once for all the rows that ask for 
 """
 
 import json
-import operator
 import os
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ CREDENTIALS: Final = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 SCRIPT_S: Final = 1800.0
+STALLS: Final = ("stall_ms", "stall_own_ms", "stall_cpu_ms")
 
 Taken = Mapping[str, Any]
 
@@ -157,15 +157,24 @@ class Bench:
         """A story of `arriving`, with the queue filled for it: the run of the median rate, the longest stall of all."""
 
         def take() -> Taken:
-            self.endpoint.ask("forget 0")
-            if story != "http":
-                self.endpoint.ask(f"queue {self.creates}")
-            return run_script("arriving", self.endpoint.url, str(self.creates), story, str(batch))
+            return self._arrive(story, self.creates, batch)
 
         taken: Sequence[Taken] = self._once(f"arriving {story} {batch}", lambda: [take() for _ in range(self.pairs)])
-        worst = max(taken, key=operator.itemgetter("stall_ms"))
         middle = sorted(taken, key=rate)[len(taken) // 2]
-        return {**middle, "stall_ms": worst["stall_ms"], "stall_cpu_ms": worst["stall_cpu_ms"]}
+        return {**middle, **{stall: max(one[stall] for one in taken) for stall in STALLS}}
+
+    def flood(self, story: str, documents: int, batch: int) -> Taken:
+        """A story of `arriving` with so many documents, once."""
+        taken: Taken = self._once(f"{story} {documents} {batch}", lambda: self._arrive(story, documents, batch))
+        return taken
+
+    def _arrive(self, story: str, documents: int, batch: int) -> Taken:
+        self.endpoint.ask("forget 0")
+        over_sqs = story not in {"http", "flood_http", "flood_file"}
+        before = self.endpoint.ask(f"queue {documents} {batch}" if over_sqs else "figures")
+        taken = run_script("arriving", self.endpoint.url, str(documents), story, str(batch))
+        spent_s = self.endpoint.ask()["cpu_s"] - before["cpu_s"]
+        return {**taken, "endpoint_cpu_ms": 1000 * spent_s / documents}
 
 
 def rate(taken: Taken) -> float:

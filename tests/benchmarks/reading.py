@@ -17,20 +17,18 @@ from controller.kinds.aws import AwsClients, Reply
 from controller.model import Phase
 from controller.reconcile import Reconciler
 from controller.store import LaneStore
-from tests.benchmarks.daemon import LANE, resident_mib, run, until
+from tests.benchmarks.daemon import LANE, resident_mib, run, until, watched
 from tests.benchmarks.measuring import running_endpoint
 
 STEADY_PASSES = 5
-TICK_S = 0.002
 
 
 class Passes:
-    """Each pass over List: its wall and processor time, its calls, and the loop's longest stall meanwhile."""
+    """Each pass over List: its wall and processor time, and its calls."""
 
     def __init__(self) -> None:
         self.done: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
-        self.stall_s = 0.0
         one_pass, call = Reconciler._one_pass, AwsClients.call
         passes = self
 
@@ -42,7 +40,6 @@ class Passes:
             if not reconciler._desk.lane.endswith(LANE.partition("/")[2]):
                 return await one_pass(reconciler)
             passes.calls.clear()
-            passes.stall_s = 0.0
             began, cpu = time.perf_counter(), time.process_time()
             await one_pass(reconciler)
             passes.done.append(
@@ -51,19 +48,12 @@ class Passes:
                     "cpu_s": time.process_time() - cpu,
                     "lists": passes.calls["ListModelInvocationJobs"],
                     "gets": passes.calls["GetModelInvocationJob"],
-                    "stall_ms": 1000 * passes.stall_s,
                 }
             )
             return None
 
         Reconciler._one_pass = measured  # type: ignore[method-assign,assignment]
         AwsClients.call = counted_call  # type: ignore[method-assign,assignment]
-
-    async def watch_the_loop(self) -> None:
-        while True:
-            before = time.perf_counter()
-            await anyio.sleep(TICK_S)
-            self.stall_s = max(self.stall_s, time.perf_counter() - before - TICK_S)
 
 
 async def main(url: str, jobs: int) -> None:
@@ -88,19 +78,17 @@ async def main(url: str, jobs: int) -> None:
         await anyio.sleep(1)
         idle_mib = resident_mib()
         await control.resume(LANE)
-        async with anyio.create_task_group() as watching:
-            watching.start_soon(passes.watch_the_loop)
+        async with watched() as watch:
             await until(all_running, every_s=1)
             before = len(passes.done)
             await until(enough, every_s=0.5)
-            watching.cancel_scope.cancel()
         figures.update(
             jobs=jobs,
             grown_mib=resident_mib() - idle_mib,
             heaviest=max(passes.done, key=lambda one: one["cpu_s"]),
             steady=passes.done[before + 1 :],
             **{name: max(one[name] for one in passes.done[before + 1 :]) for name in ("lists", "gets")},
-            stall_ms=max(one["stall_ms"] for one in passes.done),
+            **watch.figures(),
         )
 
     often = {"FERRYMAN_RECONCILE__INTERVAL": "2", "FERRYMAN_RECONCILE__INTERVAL_MIN": "2"}

@@ -1,7 +1,7 @@
 """Sends documents to a daemon's HTTP API from a process of its own, over a few connections.
 
-`python -m tests.benchmarks.sender PORT DOCUMENTS BATCH CONNECTIONS`: lists of BATCH documents; prints, as JSON, how
-long it took from the first byte to the last answer.
+`python -m tests.benchmarks.sender PORT DOCUMENTS BATCH CONNECTIONS [PREFIX]`: lists of BATCH documents, named with
+a prefix; prints, as JSON, how long it took from the first byte to the last answer.
 """
 
 import json
@@ -18,14 +18,14 @@ from tests.documents import BATCH, document
 ANSWER_S = 60.0
 
 
-def bodies(documents: int, batch: int) -> Iterator[bytes]:
+def bodies(documents: int, batch: int, prefix: str) -> Iterator[bytes]:
     for begin in range(0, documents, batch):
         numbers = range(begin, min(begin + batch, documents))
-        yield orjson.dumps([document(BATCH, f"posted-{number}", number) for number in numbers])
+        yield orjson.dumps([document(BATCH, f"{prefix}-{number}", number) for number in numbers])
 
 
-async def main(port: int, documents: int, batch: int, connections: int) -> None:
-    rest = iter(list(bodies(documents, batch)))
+async def main(port: int, documents: int, batch: int, connections: int, prefix: str) -> None:
+    rest = iter(list(bodies(documents, batch, prefix)))
     began = time.perf_counter()
 
     async def send() -> None:
@@ -59,4 +59,5 @@ async def _post(stream: SocketStream, port: int, body: bytes) -> None:
 
 if __name__ == "__main__":
     port, documents, batch, connections = map(int, sys.argv[1:5])
-    anyio.run(main, port, documents, batch, connections, backend_options={"use_uvloop": True})
+    prefix = sys.argv[5] if len(sys.argv) > 5 else "posted"
+    anyio.run(main, port, documents, batch, connections, prefix, backend_options={"use_uvloop": True})

@@ -6,33 +6,47 @@ A trick that shows no worth here goes.
 import asyncio
 import gc
 import json
+import tempfile
 import time
 import timeit
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import aiosqlite
 import anyio
 import orjson
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.parsers import AioResponseParserFactory
 from aiobotocore.session import AioSession
+from anyio.lowlevel import checkpoint
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.parsers import create_parser
 
+from controller.desk import AT_ONCE
 from controller.documents import Policy, canonical_json, read_document
 from controller.documents.canonical import _normal
+from controller.events import of_job
 from controller.kinds import KINDS
+from controller.kinds.answers import ParserFactory
 from controller.kinds.aws import parse_timestamp
 from controller.kinds.models import operation_model
 from controller.kinds.prepared import Sample, prepare
 from controller.kinds.transport import OneRequestSession, sampling
-from controller.model import Document, Job, Phase
-from controller.seams import SystemClock
+from controller.model import Document, Job, Observation, Phase, Standing, Todo
+from controller.pieces import PIECE, InPieces
+from controller.seams import SystemClock, no_failpoint
+from controller.store import sqlite
+from controller.store.opening import open_store
+from controller.transitions.running import observe
 from controller.transitions.step import Context, Step
 from controller.transitions.wanting import apply_document
 from controller.views import rfc3339
+from tests.benchmarks.daemon import LANE
 from tests.benchmarks.endpoint import Connection, Server, summary
 from tests.documents import BATCH, document, spec_of
 
@@ -43,7 +57,10 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Microseconds of processor time of the plain way and of ours, for one create or one listed job."""
+    """Microseconds of processor time of the plain way and of ours, for one create or one listed job.
+
+    Where the name says so, for the longest piece of something that takes turns with the rest of the event loop.
+    """
 
     name: str
     plain_us: float
@@ -54,14 +71,38 @@ def spent_us(action: Callable[[], Any], times: int = TIMES) -> float:
     return min(timeit.repeat(action, number=times, repeat=REPEATS, timer=time.process_time)) / times * 1e6
 
 
-async def spent_async_us(action: Callable[[], Awaitable[Any]]) -> float:
+async def spent_async_us(action: Callable[[], Awaitable[Any]], times: int = TIMES) -> float:
     taken = []
     for _ in range(REPEATS):
         began = time.process_time()
-        for _ in range(TIMES):
+        for _ in range(times):
             await action()
-        taken.append((time.process_time() - began) / TIMES * 1e6)
+        taken.append((time.process_time() - began) / times * 1e6)
     return min(taken)
+
+
+async def longest_us(action: Callable[[], Awaitable[Any]]) -> float:
+    """What an action takes between two turns of the event loop, at the most."""
+    return min([await _longest_us(action) for _ in range(REPEATS)])
+
+
+async def _longest_us(action: Callable[[], Awaitable[Any]]) -> float:
+    longest_s = 0.0
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while True:
+            began = time.thread_time()
+            await checkpoint()
+            longest_s = max(longest_s, time.thread_time() - began)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        await checkpoint()
+        await action()
+        await checkpoint()
+        tasks.cancel_scope.cancel()
+    return longest_s * 1e6
 
 
 def a_job() -> Job:
@@ -96,9 +137,7 @@ def times() -> Row:
 
 def pages() -> Row:
     """The SDK's own timestamp parser against ours, on a page of List: of one job."""
-    items = b",".join(summary(f"arn-{n}", "InProgress", datetime.now(UTC), {"jobName": f"n-{n}"}) for n in range(PAGE))
-    answer = {"status_code": 200, "headers": {}, "body": b'{"invocationJobSummaries": [%b]}' % items}
-    shape = operation_model("bedrock", "ListModelInvocationJobs").output_shape
+    answer, shape = a_page()
     plain = create_parser("rest-json")
     ours = type(plain)(timestamp_parser=parse_timestamp)
     return Row(
@@ -106,6 +145,68 @@ def pages() -> Row:
         spent_us(lambda: plain.parse(answer, shape), times=2) / PAGE,
         spent_us(lambda: ours.parse(answer, shape), times=2) / PAGE,
     )
+
+
+def a_page() -> tuple[dict[str, Any], Any]:
+    items = b",".join(summary(f"arn-{n}", "InProgress", datetime.now(UTC), {"jobName": f"n-{n}"}) for n in range(PAGE))
+    answer = {"status_code": 200, "headers": {}, "body": b'{"invocationJobSummaries": [%b]}' % items}
+    return answer, operation_model("bedrock", "ListModelInvocationJobs").output_shape
+
+
+async def page_pieces() -> Row:
+    answer, shape = a_page()
+    plain, ours = AioResponseParserFactory(), ParserFactory()
+    for factory in (plain, ours):
+        factory.set_parser_defaults(timestamp_parser=parse_timestamp)
+    assert await plain.create_parser("rest-json").parse(answer, shape) == await _parsed(ours, answer, shape)
+    return Row(
+        "the longest piece of a page of List, parsed in pieces",
+        await longest_us(lambda: _parsed(plain, answer, shape)),
+        await longest_us(lambda: _parsed(ours, answer, shape)),
+    )
+
+
+async def _parsed(factory: AioResponseParserFactory, answer: Any, shape: Any) -> Any:
+    return await factory.create_parser("rest-json").parse(answer, shape)
+
+
+async def decisions() -> Row:
+    """What a page says of so many jobs that they are decided in one commit: each runs now."""
+    job = Step(a_job()).move(*RUNS).job
+    context = Context(KINDS[BATCH], time.time(), "benchmark")
+    seen = Observation(remote_id="arn", status="InProgress", standing=Standing.WORKING)
+
+    async def decided(piece: int) -> None:
+        async for jobs in InPieces([job] * AT_ONCE, piece):
+            for each in jobs:
+                for happening in observe(each, seen, context).happenings:
+                    of_job(happening, context.now)
+
+    return Row(
+        "the longest piece of the decisions of a commit",
+        await longest_us(lambda: decided(AT_ONCE)),
+        await longest_us(lambda: decided(PIECE)),
+    )
+
+
+async def reads() -> Row:
+    """A read that finds nothing, from the call to its rows; the database's thread counts."""
+    with patch.object(sqlite, "connect", _connect_plainly):
+        plain_us = await _read_us()
+    return Row("a read of SQLite in one change of threads", plain_us, await _read_us())
+
+
+async def _connect_plainly(path: Path, timeout_s: float, cached_statements: int) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(path, timeout=timeout_s, cached_statements=cached_statements)
+    connection._thread.daemon = True
+    return await connection
+
+
+async def _read_us() -> float:
+    with tempfile.TemporaryDirectory(prefix="ferryman-benchmark-") as folder:
+        url = f"sqlite:///{folder}/ferryman.db"
+        async with open_store(url, clock=SystemClock(), failpoint=no_failpoint, lock_wait_s=1) as store:
+            return await spent_async_us(lambda: store.next_due(LANE, Todo.GET), times=500)
 
 
 async def places() -> Row:
@@ -204,7 +305,8 @@ async def clocks() -> Row:
 async def main() -> None:
     page = pages()
     rows = [await requests(), await exchanges(), digests(), moves(a_job()), times(), page]
-    rows += [await places(), await streams(), await clocks(), collections()]
+    rows += [await places(), await streams(), await clocks(), await reads()]
+    rows += [await page_pieces(), await decisions(), collections()]
     taken = {"rows": [[row.name, row.plain_us, row.ours_us] for row in rows], "page_item_ms": page.ours_us / 1000}
     print(json.dumps(taken))  # noqa: T201 - the figures
 
