@@ -8,8 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,12 +18,11 @@ from typing import Any
 
 import anyio
 import httpx
-from anyio.abc import Process
 
 from controller.simulator import Simulator, SimulatorOptions, serve
 from tests.documents import KINDS
+from tests.processes import ROOT, Borne, run, start
 
-ROOT = Path(__file__).resolve().parent.parent
 FAST = {"rate": 500, "burst": 50}
 QUICK: dict[str, Any] = {"speed": 3600.0}
 """Simulator options under which a remote job lives about a second or two."""
@@ -99,23 +96,21 @@ class Ferryman:
             **self.settings,
         }
 
-    def run(self, *arguments: str, stdin: str = "", timeout_s: float = 60) -> "Finished":
-        """Run a command to its end, in the folder."""
-        done = subprocess.run(
-            [sys.executable, "-m", "controller.cli", *arguments],
-            cwd=self.folder,
-            env=self.environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+    def run(self, *arguments: str, stdin: str = "", timeout_s: float = 60, anew: bool = False) -> "Finished":
+        """Run a command to its end, in the folder; `anew` in an interpreter of its own."""
+        said = run(
+            *arguments,
+            folder=self.folder,
+            environment=self.environment(),
+            stdin=stdin,
+            timeout_s=timeout_s,
+            anew=anew,
         )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        return Finished(said.code, said.out, said.err)
 
-    async def arun(self, *arguments: str, stdin: str = "", timeout_s: float = 60) -> "Finished":
+    async def arun(self, *arguments: str, stdin: str = "", timeout_s: float = 60, anew: bool = False) -> "Finished":
         """`run` for tests which serve the simulator in the same loop."""
-        return await anyio.to_thread.run_sync(lambda: self.run(*arguments, stdin=stdin, timeout_s=timeout_s))
+        return await anyio.to_thread.run_sync(lambda: self.run(*arguments, stdin=stdin, timeout_s=timeout_s, anew=anew))
 
     @asynccontextmanager
     async def daemon(self, *arguments: str, **settings: str) -> AsyncIterator["Daemon"]:
@@ -124,24 +119,17 @@ class Ferryman:
         log = self.folder / "daemon.log"
         with log.open("ab") as output:
             offset = output.tell()
-            process = await anyio.open_process(
-                [sys.executable, "-m", "controller.cli", "run", *arguments],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+            process = await anyio.to_thread.run_sync(
+                lambda: start("run", *arguments, folder=self.folder, environment=environment, stdout=output)
             )
         daemon = Daemon(process, log, offset, environment, self)
         try:
             await daemon.ready()
             yield daemon
         finally:
+            process.kill()
             with anyio.CancelScope(shield=True):
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
-                await process.aclose()
+                await daemon.ended()
 
     def events(self) -> list[dict[str, Any]]:
         path = self.folder / "events.jsonl"
@@ -152,7 +140,7 @@ class Ferryman:
 
 @dataclass
 class Daemon:
-    process: Process
+    process: Borne
     log: Path
     offset: int
     environment: Mapping[str, str]
@@ -163,16 +151,15 @@ class Daemon:
         """What this process has written so far."""
         return self.log.read_bytes()[self.offset :].decode("utf-8", "replace")
 
-    async def ready(self, timeout_s: float = 30) -> None:
+    async def ready(self, timeout_s: float = 60) -> None:
         """Wait until it says where it serves, and is ready."""
         with anyio.fail_after(timeout_s):
             while not (self.url and '"ready"' in self.text()):
                 for line in self.text().splitlines():
                     if '"serving"' in line:
                         self.url = json.loads(line)["url"].rstrip("/")
-                if self.process.returncode is not None:
-                    raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.text()}")
-                await anyio.wait_all_tasks_blocked()
+                if (code := self.process.poll()) is not None:
+                    raise AssertionError(f"the daemon ended with {code}:\n{self.text()}")
                 await anyio.sleep(0.02)  # the fact is a line in a file: there is nothing else to wait on
 
     def command(self, *arguments: str, stdin: str = "", timeout_s: float = 60) -> "Finished":
@@ -196,16 +183,21 @@ class Daemon:
         """Wait for a fact outside of the daemon."""
         with anyio.fail_after(timeout_s):
             while not fact():
-                if self.process.returncode is not None:
-                    raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.text()}")
+                if (code := self.process.poll()) is not None:
+                    raise AssertionError(f"the daemon ended with {code}:\n{self.text()}")
                 await anyio.sleep(0.02)  # the fact is a ledger or a file: there is nothing else to wait on
 
-    async def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 25) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 60) -> int:
         """Send a signal, and wait for the process to end."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
+        self.process.send_signal(number)
+        return await self.ended(timeout_s)
+
+    async def ended(self, timeout_s: float = 60) -> int:
+        """Wait for the process to end by itself."""
         with anyio.fail_after(timeout_s):
-            return await self.process.wait()
+            while (code := self.process.poll()) is None:
+                await anyio.sleep(0.01)  # the end of a process that is no child of this one
+        return code
 
 
 @dataclass(frozen=True)

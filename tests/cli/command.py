@@ -4,20 +4,17 @@ import http.server
 import json
 import os
 import pty
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import processes
 from tests.documents import document
+from tests.processes import ROOT, start, until
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-COMMAND = [sys.executable, "-m", "controller.cli"]
 DEADLINE_S = 60.0
 
 
@@ -42,31 +39,24 @@ def environment(**variables: str) -> dict[str, str]:
 
 def ferryman(*arguments: str, folder: Path, **variables: str) -> Ended:
     """Run `ferryman` to its end. A traceback is never an answer."""
-    finished = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    ended = Ended(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
-    assert "Traceback" not in ended.err + ended.out
-    return ended
+    return _ended(processes.run(*arguments, folder=folder, environment=environment(**variables)))
+
+
+def ferryman_anew(*arguments: str, folder: Path, **variables: str) -> Ended:
+    """The same in an interpreter of its own."""
+    return _ended(processes.run(*arguments, folder=folder, environment=environment(**variables), anew=True))
+
+
+def _ended(said: processes.Said) -> Ended:
+    assert "Traceback" not in said.err + said.out
+    return Ended(said.code, said.out, said.err)
 
 
 def at_terminal(*arguments: str, folder: Path, typed: str = "", **variables: str) -> Ended:
     """The same with a terminal as stdin, stdout and stderr."""
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=environment(**variables),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
+    with start(
+        *arguments, folder=folder, environment=environment(**variables), stdin=slave, stdout=slave, session=True
     ) as process:
         os.close(slave)
         os.write(master, typed.encode())
@@ -87,14 +77,6 @@ def _read(master: int) -> Iterator[bytes]:
         yield data
 
 
-def until(condition: Callable[[], bool], within_s: float = DEADLINE_S) -> None:
-    """Wait for a fact."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become so in time"
-        time.sleep(0.05)
-
-
 @contextmanager
 def daemon(folder: Path, **variables: str) -> Iterator[str]:
     """A daemon on the simulator; gives its URL."""
@@ -107,13 +89,8 @@ def daemon(folder: Path, **variables: str) -> Iterator[str]:
     }
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [*COMMAND, "run", "--simulate"],
-            cwd=folder,
-            env=environment(**settings | variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+        start(
+            "run", "--simulate", folder=folder, environment=environment(**settings | variables), stdout=output
         ) as process,
     ):
         try:

@@ -12,6 +12,7 @@ import pytest
 
 from controller.cli.client import BUSY_S, BusyDaemonError, Client
 from controller.cli.following import Events
+from controller.cli.getting import Get
 from controller.cli.output import Format
 from controller.cli.program import run_command
 from controller.cli.selection import select
@@ -19,7 +20,6 @@ from controller.cli.terminal import Terminal
 from controller.cli.waiting import wait_for
 from controller.errors import NoDaemonError
 from tests.cli.command import (
-    COMMAND,
     DEADLINE_S,
     Answers,
     Ended,
@@ -27,10 +27,10 @@ from tests.cli.command import (
     at_terminal,
     daemon,
     environment,
-    until,
     write_documents,
 )
 from tests.documents import document
+from tests.processes import COMMAND, start, until
 
 BATCH = "bedrock.ModelInvocationJob"
 BATCH_LANE = f"default/{BATCH}"
@@ -43,6 +43,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One daemon for the module: slow remote jobs that neither fail nor end while the tests run, unless told to."""
     folder = tmp_path_factory.mktemp("daemon")
     with daemon(folder, FERRYMAN_SIMULATOR__SPEED="400", FERRYMAN_SIMULATOR__FAILURE_RATE="0") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another, whose remote jobs live for a second at most."""
+    folder = tmp_path_factory.mktemp("quick")
+    with daemon(folder, FERRYMAN_SIMULATOR__SPEED="5000", FERRYMAN_SIMULATOR__FAILURE_RATE="0") as url:
         yield url
 
 
@@ -147,11 +155,14 @@ def test_get_of_nothing(cli: Cli) -> None:
     assert missing.err.count("\n") == 1
 
 
-def test_wait_and_its_answers(cli: Cli, here: Path) -> None:
+def test_wait_and_its_answers(cli: Cli, here: Path, quick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRYMAN_SERVER", quick)
+    assert cli("pause", BATCH_LANE).code == 0
     apply(cli, write_documents(here / "jobs.jsonl", ["wait-1", "wait-2"], labels={"run": "wait"}))
     late = cli("wait", "-l", "run=wait", "--timeout", "0.3")
     assert late.code == 124
     assert "the jobs go on" in late.err
+    assert cli("resume", BATCH_LANE).code == 0
     done = cli("wait", "-l", "run=wait", "--timeout", str(DEADLINE_S))
     assert (done.code, done.out) == (0, "all have ended; all succeeded\n")
     assert cli("wait", f"{BATCH}/wait-1").code == 0
@@ -250,8 +261,13 @@ def test_following_shows_only_what_comes(cli: Cli, here: Path, server: str) -> N
     output = here / "events.txt"
     with (
         output.open("wb") as stream,
-        subprocess.Popen(
-            [*COMMAND, "events", "--follow"], env=environment(FERRYMAN_SERVER=server), stdout=stream
+        start(
+            "events",
+            "--follow",
+            folder=here,
+            environment=environment(FERRYMAN_SERVER=server),
+            stdout=stream,
+            stderr=subprocess.DEVNULL,
         ) as process,
     ):
         number = 0
@@ -405,13 +421,22 @@ def test_dead_letters_and_their_requeue(cli: Cli, here: Path) -> None:
     assert cli("deadletters", str(letter["id"]), "--requeue").code == 4
 
 
-def test_watch_prints_changes_until_interrupted(cli: Cli, here: Path, server: str) -> None:
+def test_watch_prints_changes_until_interrupted(
+    cli: Cli, here: Path, quick: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERRYMAN_SERVER", quick)
     apply(cli, write_documents(here / "jobs.jsonl", ["watched"]))
     output = here / "watch.txt"
     with (
         output.open("wb") as stream,
-        subprocess.Popen(
-            [*COMMAND, "get", f"{BATCH}/watched", "--watch"], env=environment(FERRYMAN_SERVER=server), stdout=stream
+        start(
+            "get",
+            f"{BATCH}/watched",
+            "--watch",
+            folder=here,
+            environment=environment(FERRYMAN_SERVER=quick),
+            stdout=stream,
+            stderr=subprocess.DEVNULL,
         ) as process,
     ):
         until(lambda: "Succeeded" in output.read_text())
@@ -420,6 +445,44 @@ def test_watch_prints_changes_until_interrupted(cli: Cli, here: Path, server: st
     lines = output.read_text().splitlines()
     assert lines[0].startswith("NAME")
     assert len(set(lines)) == len(lines)
+
+
+class Screen(StringIO):
+    """A terminal that remembers everything."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class LeaveError(Exception):
+    """Whoever watches has seen enough."""
+
+
+def test_a_watch_at_a_terminal_redraws_in_place_with_progress_bars() -> None:
+    seen: list[str] = []
+
+    def look(_seconds: float) -> None:
+        seen.append(screen.getvalue())
+        screen.truncate(0)
+        screen.seek(0)
+        if len(seen) == 2:
+            raise LeaveError
+
+    job = JOB | {"phase": "Running", "records": {"total": 200, "processed": 100, "succeeded": 100, "failed": 0}}
+    screen = Screen()
+    terminal = Terminal(screen, screen, StringIO(), {"NO_COLOR": "1"})
+    with (
+        answering({PAGE: (200, json.dumps({"items": [job], "next": None}).encode())}) as url,
+        Client(url, sleep=look) as client,
+        pytest.raises(LeaveError),
+    ):
+        Get(client, terminal, select(None), Format.TABLE, lambda: datetime.now(UTC)).watch()
+    first, second = seen
+    assert "█████░░░░░  50% 100/200" in first
+    assert first.startswith("\x1b[H\x1b[2J")  # the first drawing clears the screen, the next goes over it
+    assert second.startswith("\x1b[H")
+    assert "\x1b[2J" not in second
+    assert "\x1b[3" not in first + second
 
 
 def test_colour_and_width_only_at_a_terminal(cli: Cli, here: Path, server: str) -> None:
@@ -437,6 +500,8 @@ def test_colour_and_width_only_at_a_terminal(cli: Cli, here: Path, server: str) 
 JOB = {"scope": "default", "kind": BATCH, "name": "one", "phase": "Failed", "labels": None, "attempts": "?", "queue": 3}
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\r\n\x9b31m"
 PAGE = ("GET", "/v1/jobs")
+ENDLESS = b'{"items": [], "next": "1"}'
+ONE_JOB = json.dumps({"items": [JOB], "next": None}).encode()
 ONE = ("GET", f"/v1/jobs/default/{BATCH}/one")
 
 
@@ -448,6 +513,11 @@ ONE = ("GET", f"/v1/jobs/default/{BATCH}/one")
         ({PAGE: (200, b"[]")}, ["get"], 5, "answer is no object"),
         ({PAGE: (200, b'{"items": 3}')}, ["get"], 5, "answer is no list"),
         ({PAGE: (200, b'{"items": [null]}')}, ["wait", "-l", "a=b"], 5, "answer is no list"),
+        ({PAGE: (200, ENDLESS)}, ["get"], 5, "list has no end"),
+        ({PAGE: (200, ENDLESS)}, ["wait", "-l", "a=b"], 5, "list has no end"),
+        ({("POST", "/v1/jobs:retry"): (200, ENDLESS), PAGE: (200, ONE_JOB)}, ["retry", "--all", "--yes"], 5, "no end"),
+        ({("GET", "/v1/deadletters"): (200, ENDLESS)}, ["deadletters"], 5, "list has no end"),
+        ({("GET", "/v1/deadletters"): (200, ENDLESS)}, ["deadletters", "--requeue"], 5, "list has no end"),
         ({PAGE: (301, b"")}, ["get"], 5, "HTTP 301"),
         ({PAGE: (401, b'{"detail": "no token"}')}, ["get"], 5, "set its token in FERRYMAN_HTTP__TOKEN"),
         ({PAGE: (403, b"")}, ["get"], 5, "set its token in FERRYMAN_HTTP__TOKEN"),
@@ -492,6 +562,28 @@ def test_what_a_server_says_cannot_steer_the_terminal(
     assert out.replace("\n", "").isprintable()
     if form == "json":
         assert json.loads(out)["items"][0]["message"] == EVIL
+
+
+def test_a_disabled_sink_is_resumed_by_its_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del here
+    sink = "webhook:https://hooks.example.com#1f2e3d4c"
+    heard: list[tuple[str, str, str]] = []
+    body = json.dumps({"sink": sink, "answer": "accepted", "message": "goes on where it stopped"}).encode()
+    with answering({("POST", "/v1/sinks:resume"): (200, body)}, heard) as url:
+        assert run_command(["resume", sink, "--server", url]) == 0
+    assert capsys.readouterr().out == f"{sink} goes on where it stopped\n"
+    assert [path for _, path, _ in heard] == ["/v1/sinks:resume"]
+
+
+def test_dead_letters_are_discarded_by_their_ids(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del here
+    body = b'{"items": [{"id": 3, "answer": "accepted", "message": "discarded"}], "next": null}'
+    with answering({("POST", "/v1/deadletters:discard"): (200, body)}) as url:
+        assert run_command(["deadletters", "3", "--discard", "--server", url]) == 0
+        assert capsys.readouterr().out == "3 accepted: discarded\n"
+        for arguments in (["--discard"], ["3"], ["3", "--discard", "--requeue"]):
+            assert run_command(["deadletters", *arguments, "--server", url]) == 2
+    assert "--discard" in capsys.readouterr().err
 
 
 def test_describe_of_a_job_that_lacks_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

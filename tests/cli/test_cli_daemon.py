@@ -5,7 +5,6 @@ import os
 import pty
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,18 +16,18 @@ import pytest
 from controller.cli.doctor.daemon import check_daemon
 from controller.cli.doctor.finding import Level
 from tests.cli.command import (
-    COMMAND,
     DEADLINE_S,
     answering,
     at_terminal,
     daemon,
     environment,
     ferryman,
+    ferryman_anew,
     lines,
-    until,
     write_documents,
 )
 from tests.documents import mixed
+from tests.processes import start, until
 
 FAST = {
     "FERRYMAN_HTTP__PORT": "0",
@@ -52,7 +51,7 @@ def created(folder: Path) -> int:
 def test_a_simulated_run_settles_and_a_second_one_finds_its_world_again(tmp_path: Path) -> None:
     jobs = write(tmp_path / "jobs.jsonl", mixed(12, "world"))
     arguments = ("run", str(jobs), "--simulate", "--until-settled")
-    first = ferryman(*arguments, folder=tmp_path, FERRYMAN_SIMULATOR__FAILURE_RATE="0", **FAST)
+    first = ferryman_anew(*arguments, folder=tmp_path, FERRYMAN_SIMULATOR__FAILURE_RATE="0", **FAST)
     assert first.code == 0
     said = [json.loads(line) for line in first.out.splitlines()]
     assert {"serving", "ready"} <= {line["event"] for line in said}
@@ -126,16 +125,25 @@ def test_a_log_that_nobody_reads_ends_no_daemon(tmp_path: Path) -> None:
         "FERRYMAN_EVENTS__SINKS": '["log:", "file:events.jsonl"]',
         "FERRYMAN_SIMULATOR__FAILURE_RATE": "0",
     }
-    command = f"set -o pipefail; {' '.join(COMMAND)} run {jobs} --simulate --until-settled | true"
-    finished = subprocess.run(
-        ["bash", "-c", command],
-        cwd=tmp_path,
-        env=environment(**variables),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert (finished.returncode, finished.stderr) == (0, b"")
+    reader, unread = os.pipe()
+    os.close(reader)
+    said = tmp_path / "stderr.txt"
+    with (
+        said.open("wb") as stderr,
+        start(
+            "run",
+            str(jobs),
+            "--simulate",
+            "--until-settled",
+            folder=tmp_path,
+            environment=environment(**variables),
+            stdout=unread,
+            stderr=stderr,
+        ) as process,
+    ):
+        os.close(unread)
+        assert process.wait(DEADLINE_S) == 0, said.read_text()
+    assert said.read_text() == ""
     assert sum(event["type"] == "ferryman.job.succeeded" for event in lines(tmp_path / "events.jsonl")) == 4
 
 
@@ -151,22 +159,21 @@ def test_a_second_daemon_on_the_same_store_is_told_so(tmp_path: Path) -> None:
 @contextmanager
 def simulator(folder: Path, *arguments: str) -> Iterator[str]:
     """`ferryman simulate` on a free port; gives its URL."""
-    with subprocess.Popen(
-        [*COMMAND, "simulate", "--port", "0", *arguments],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        said = process.stdout.readline()
+    said = folder / "simulator.txt"
+    with (
+        said.open("wb") as output,
+        start(
+            "simulate", "--port", "0", *arguments, folder=folder, environment=environment(), stdout=output
+        ) as process,
+    ):
+        until(lambda: process.poll() is not None or "\n" in said.read_text())
         try:
-            yield said.split()[5].rstrip(".")
+            yield said.read_text().split()[5].rstrip(".")
         finally:
             process.send_signal(signal.SIGINT)
-            rest = process.stdout.read()
             assert process.wait(DEADLINE_S) == 0
-            assert "AWS_ENDPOINT_URL" in rest
+            assert "AWS_ENDPOINT_URL" in said.read_text()
+            said.unlink()
 
 
 def test_simulate_alone_with_a_ledger(tmp_path: Path) -> None:
@@ -303,6 +310,17 @@ def test_doctor_asks_the_daemon_what_is_wrong_with_it(tmp_path: Path) -> None:
     assert any("1 dead letters are kept" in text for text in texts)
 
 
+def test_doctor_says_how_a_disabled_sink_goes_on() -> None:
+    name = "webhook:https://hooks.example.com#1f2e3d4c"
+    sink = {"name": name, "depth": 7, "failures": 0, "problem": "the receiver answered 410 Gone", "disabled": True}
+    summary = json.dumps({"ready": True, "phases": {}, "sinks": [sink]}).encode()
+    answers = {("GET", "/v1/summary"): (200, summary), ("GET", "/v1/lanes"): (200, b'{"items": [], "next": null}')}
+    with answering(answers) as url:
+        (found,) = [finding for finding in check_daemon(url, "") if finding.subject.startswith("sink ")]
+    assert (found.level, found.detail) == (Level.FAILED, "disabled, 7 events wait: the receiver answered 410 Gone")
+    assert f"`ferryman resume '{name}'`" in found.advice
+
+
 def test_doctor_without_a_daemon_and_with_one_that_wants_a_token() -> None:
     (none,) = check_daemon("http://127.0.0.1:1", "")
     assert (none.level, none.detail) == (Level.OK, "none runs at http://127.0.0.1:1")
@@ -315,14 +333,14 @@ def test_doctor_without_a_daemon_and_with_one_that_wants_a_token() -> None:
 
 def test_ctrl_c_once_drains(tmp_path: Path) -> None:
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "run", "--simulate"],
-        cwd=tmp_path,
-        env=environment(**FAST),
+    with start(
+        "run",
+        "--simulate",
+        folder=tmp_path,
+        environment=environment(**FAST),
         stdin=slave,
         stdout=slave,
-        stderr=slave,
-        start_new_session=True,
+        session=True,
     ) as process:
         os.close(slave)
         seen = bytearray()

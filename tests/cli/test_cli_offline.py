@@ -10,8 +10,9 @@ import pytest
 from controller import __version__
 from controller.cli.program import run_command
 from controller.kinds import KINDS
-from tests.cli.command import COMMAND, ROOT, Ended, at_terminal, environment, ferryman
+from tests.cli.command import Ended, at_terminal, environment, ferryman, ferryman_anew
 from tests.documents import document
+from tests.processes import COMMAND, ROOT
 
 HELP_S = 0.3
 
@@ -20,7 +21,7 @@ def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
     took = []
     for _ in range(5):
         before = os.times()
-        ended = ferryman("--help", folder=tmp_path)
+        ended = ferryman_anew("--help", folder=tmp_path)
         after = os.times()
         assert ended.code == 0
         took.append(after.children_user + after.children_system - before.children_user - before.children_system)
@@ -31,7 +32,35 @@ def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
 
 
 def test_version(tmp_path: Path) -> None:
-    assert ferryman("version", folder=tmp_path).out == f"ferryman {__version__}\n"
+    assert ferryman_anew("version", folder=tmp_path).out == f"ferryman {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        pytest.param("kinds", 0, id="kinds"),
+        pytest.param("explain ModelInvocationJob", 0, id="explain"),
+        pytest.param("iam-policy", 0, id="iam-policy"),
+        pytest.param("validate -f job.json", 0, id="validate"),
+        pytest.param("apply -f job.json", 5, id="apply"),
+        pytest.param("get", 5, id="get"),
+        pytest.param("describe ModelInvocationJob/x", 5, id="describe"),
+        pytest.param("events", 5, id="events"),
+        pytest.param("wait -l a=b", 5, id="wait"),
+        pytest.param("stop ModelInvocationJob/x", 5, id="stop"),
+        pytest.param("lanes", 5, id="lanes"),
+        pytest.param("deadletters", 5, id="deadletters"),
+        pytest.param("doctor", 1, id="doctor"),
+        pytest.param("simulate --host 192.0.2.1 --port 0", 2, id="simulate"),
+        pytest.param("run job.json", 2, id="run"),
+    ],
+)
+def test_each_command_loads_what_it_needs(tmp_path: Path, words: str, code: int) -> None:
+    """In an interpreter of its own; elsewhere they are borne by one that has loaded everything."""
+    (tmp_path / "job.json").write_text(json.dumps(document("bedrock.ModelInvocationJob", "job")))
+    variables = {"PYTHONWARNINGS": "error", "FERRYMAN_SERVER": "http://127.0.0.1:1", "AWS_REGION": "us-east-1"}
+    ended = ferryman_anew(*words.split(), folder=tmp_path, **variables)
+    assert ended.code == code, ended.err
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml", "name"])
@@ -262,7 +291,7 @@ def test_streams_that_are_closed_or_full(tmp_path: Path, shell: str, code: int) 
 
 def test_a_locale_without_unicode_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "job").write_text("name: ключ")
-    ended = ferryman("validate", "-f", "job", folder=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    ended = ferryman_anew("validate", "-f", "job", folder=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert ended.code == 1
     assert "\\u043a" in ended.out
 

@@ -130,6 +130,7 @@ async def test_the_redelivery(tmp_path: Path) -> None:
         creates = len(aws.creates())
         assert creates == 40
         soon = Ferryman(tmp_path, aws.url, {"FERRYMAN_STORE__KEEP_TERMINAL_S": "0.001"})
+        assert (await soon.arun("run", "--until-settled")).code == 0  # a daemon that leaves puts its store in order
         async with soon.daemon() as daemon:
             with anyio.fail_after(60):
                 while (await daemon.get("/v1/jobs"))["items"]:
@@ -185,7 +186,7 @@ async def test_the_sidecar(tmp_path: Path) -> None:
                     assert (await client.get(daemon.url + probe)).status_code == 200
             assert (await daemon.post("/v1/shutdown")).status_code in {200, 202}
             with anyio.fail_after(20):
-                assert await daemon.process.wait() == 0
+                assert await daemon.ended() == 0
         assert len(aws.creates()) == 1
 
 

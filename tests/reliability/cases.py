@@ -67,6 +67,20 @@ class Case:
     """Beginnings of how the lives end, where that matters."""
     calls_max: Mapping[str, int] = field(default_factory=dict)
     """By operation: the most calls that the case may cost."""
+    limit_s: float = 7200.0
+    """Virtual seconds of one life."""
+
+    def world(self, folder: Path) -> World:
+        """Before the first life, with the lanes that its documents need."""
+        wanted = {str(item["kind"]) for item in (*self.documents, *(self.documents_then or ()))}
+        return World(
+            folder,
+            User(self.documents, self.policy),
+            settings=self.settings,
+            options={"enforce_quotas": True, **self.options},
+            kinds=[kind for kind in KINDS if kind in wanted],
+            limit_s=self.limit_s,
+        )
 
 
 def one(kind: str, **members: Any) -> dict[str, Any]:
@@ -76,8 +90,7 @@ def one(kind: str, **members: Any) -> dict[str, Any]:
 
 def perform_case(case: Case, folder: Path) -> Answer:
     """In this process; the problems found."""
-    options = {"enforce_quotas": True, **case.options}
-    world = World(folder, User(case.documents, case.policy), settings=case.settings, options=options)
+    world = case.world(folder)
     capture_log(world.log)
     for fault in case.faults:
         world.simulator.faults.add(fault, now=world.now())

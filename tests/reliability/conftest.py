@@ -1,9 +1,14 @@
-"""Prints the table of perturbations after a run."""
+"""What the tests of this folder share."""
 
-from typing import Any
+from collections.abc import Iterator
 
-from tests.reliability.rows import summarise
+import pytest
+
+from tests.reliability.hatchery import Hatchery, open_hatchery
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    summarise(terminalreporter)
+@pytest.fixture(scope="session")
+def hatchery() -> Iterator[Hatchery]:
+    """One process for all worlds that the tests of this process ask for."""
+    with open_hatchery() as opened:
+        yield opened

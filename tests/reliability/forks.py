@@ -3,6 +3,7 @@
 A run may patch, leak and leave loops behind; it answers with JSON, and its process ends there.
 """
 
+import asyncio
 import gc
 import json
 import os
@@ -61,6 +62,41 @@ def run_forked(
                 _ended(child)
 
 
+class Branch:
+    """This process is one that `branch` has forked: it must end with its answer."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def answer(self, answer: Answer) -> NoReturn:
+        _answer(self._pipe, json.dumps(answer).encode(), 0)
+
+
+def branch(run_s_max: float = RUN_S_MAX) -> Answer | Branch:
+    """Go on twice from here.
+
+    In a process that is forked for it, with a `Branch`; and here, with the answer of that process when it has ended.
+    """
+    reading, writing = os.pipe()
+    loop = asyncio._get_running_loop()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        gc.disable()
+        asyncio._set_running_loop(loop)  # which of them runs is forgotten at a fork
+        return Branch(writing)
+    os.close(writing)
+    child = _Child(None, pid, reading, time.monotonic() + run_s_max)
+    with selectors.DefaultSelector() as selector:
+        selector.register(reading, selectors.EVENT_READ)
+        while True:
+            if _readable(selector, {reading: child}):
+                data = os.read(reading, 1 << 20)
+                child.text += data
+                if not data:
+                    return _ended(child)
+
+
 def _readable(selector: selectors.BaseSelector, children: dict[int, _Child]) -> list[int]:
     ready = [key.fd for key, _ in selector.select(1.0)]
     for child in children.values():
@@ -95,6 +131,10 @@ def _be_the_run(run: Callable[[], Answer], pipe: int) -> NoReturn:
         text = json.dumps(run()).encode()
     except BaseException:  # noqa: BLE001 - whatever it was, the parent is told
         text, code = json.dumps({"error": traceback.format_exc()}).encode(), 1
+    _answer(pipe, text, code)
+
+
+def _answer(pipe: int, text: bytes, code: int) -> NoReturn:
     rest = memoryview(text)
     while rest:
         rest = rest[os.write(pipe, rest) :]

@@ -1,13 +1,13 @@
 """Where in a run a step is: learned from a clean run of the same case, in a process of its own."""
 
+import os
 import tempfile
 from pathlib import Path
 
 from tests.reliability.cases import Case
 from tests.reliability.forks import Answer, run_forked
 from tests.reliability.steps import Mode, Perturbation, Steps
-from tests.reliability.user import User
-from tests.reliability.world import World, capture_log, set_environment, warm
+from tests.reliability.world import capture_log, set_environment, warm
 
 
 class Recorder(Steps):
@@ -41,8 +41,8 @@ def point_of(case: Case, operation: str, where: str, side: str) -> Perturbation:
 def _points(case: Case) -> list[str]:
     def run() -> Answer:
         set_environment()
-        with tempfile.TemporaryDirectory(prefix="ferryman-learn-") as folder:
-            world = World(Path(folder), User(case.documents, case.policy), settings=case.settings, options=case.options)
+        with tempfile.TemporaryDirectory(prefix="learn-", dir=os.environ.get("FERRYMAN_TEST_FOLDER")) as folder:
+            world = case.world(Path(folder))
             capture_log(world.log)
             steps = Recorder(world.cut, world.deliver_again)
             steps.points = []

@@ -1,26 +1,21 @@
-"""Lives of `ferryman` processes: born cheaply, signalled at will, their ends known.
+"""Lives of `ferryman` processes: borne cheaply, signalled at will, their ends known."""
 
-`template` is one for each process of the tests; it is started at its first use and ends with them.
-"""
-
-import atexit
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import anyio
 import httpx
 
-from tests.harness import ROOT, Ferryman
+from tests import processes
+from tests.harness import Ferryman
 
 POLL_S = 0.01
 START_S = 60.0
@@ -30,26 +25,27 @@ START_S = 60.0
 class Life:
     """One process, from its birth to its end."""
 
-    pid: int
+    process: processes.Borne
     log: Path
-    hear: Callable[[], None]
-    """Takes in what the template has said."""
-    code: int | None = None
     _url: str = ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, of a signal negative; none as long as it runs."""
+        return self.process.poll()
 
     @property
     def over(self) -> bool:
         """Whether it has ended."""
-        self.hear()
         return self.code is not None
 
     def send(self, number: signal.Signals) -> None:
-        """A signal, unless it has ended; nobody but the template reaps it, which says so first."""
-        if not self.over:
-            try:
-                os.kill(self.pid, number)
-            except ProcessLookupError:
-                return
+        """A signal, unless it has ended."""
+        self.process.send_signal(number)
 
     async def wait(self, timeout_s: float = 60) -> int:
         """Its exit code; of a signal negative."""
@@ -57,7 +53,7 @@ class Life:
         assert self.code is not None
         return self.code
 
-    async def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 25) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 60) -> int:
         self.send(number)
         return await self.wait(timeout_s)
 
@@ -105,58 +101,11 @@ async def until(fact: Callable[[], bool], timeout_s: float = 60) -> None:
             await anyio.sleep(POLL_S)
 
 
-class Template:
-    """The process that forks, and who it has borne."""
+@dataclass
+class Lives:
+    """Where they begin."""
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.reliability.template"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._numbers = count(1)
-        self._unborn: dict[int, Life] = {}
-        self._living: dict[int, Life] = {}
-        self._ready = self._gone = False
-        self._rest = b""
-        os.set_blocking(self._output.fileno(), False)
-
-    @property
-    def _output(self) -> IO[bytes]:
-        return cast("IO[bytes]", self._process.stdout)
-
-    def _hear(self) -> None:
-        """No thread reads: whoever waits does, since a process with threads should not fork."""
-        while not self._gone:
-            try:
-                data = os.read(self._output.fileno(), 1 << 16)
-            except BlockingIOError:
-                return
-            self._gone = not data
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
-
-    def _take(self, fact: Mapping[str, int]) -> None:
-        if "born" in fact:
-            life = self._unborn.pop(fact["order"])
-            life.pid = fact["born"]
-            self._living[life.pid] = life
-        elif "ended" in fact:
-            self._living.pop(fact["ended"]).code = fact["code"]
-        else:
-            self._ready = True
-
-    async def _until(self, fact: Callable[[], bool]) -> None:
-        def heard() -> bool:
-            self._hear()
-            return fact() or self._gone
-
-        await until(heard, START_S)
-        assert not self._gone, "the template has ended"
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def start(
         self,
@@ -166,23 +115,15 @@ class Template:
         limits: Mapping[str, int] | None = None,
     ) -> Life:
         """`ferryman run` in a home; `limits` are those of the kernel, by name (`NOFILE`, `FSIZE`, `AS`)."""
-        await self._until(lambda: self._ready)
-        number = next(self._numbers)
-        log = home.folder / f"life-{os.getpid()}-{number:05d}.log"
-        life = self._unborn[number] = Life(0, log, self._hear)
-        order = {
-            "order": number,
-            "arguments": ["run", *arguments],
-            "environment": {**home.environment(), **(settings or {})},
-            "folder": str(home.folder),
-            "log": str(log),
-            "limits": dict(limits or {}),
-        }
-        stdin = cast("IO[bytes]", self._process.stdin)
-        stdin.write(json.dumps(order).encode() + b"\n")
-        stdin.flush()
-        await self._until(lambda: life.pid != 0)
-        return life
+        log = home.folder / f"life-{os.getpid()}-{next(self._numbers):05d}.log"
+        environment = {**home.environment(), **(settings or {})}
+        with log.open("ab") as output:
+            process = await anyio.to_thread.run_sync(
+                lambda: processes.start(
+                    "run", *arguments, folder=home.folder, environment=environment, stdout=output, limits=limits
+                )
+            )
+        return Life(process, log)
 
     @asynccontextmanager
     async def life(
@@ -203,15 +144,8 @@ class Template:
             with anyio.CancelScope(shield=True):
                 await life.wait()
 
-    def close(self) -> None:
-        cast("IO[bytes]", self._process.stdin).close()
-        self._process.wait(10)
-        self._output.close()
-
 
 @cache
-def template() -> Template:
+def template() -> Lives:
     """The one of this process."""
-    found = Template()
-    atexit.register(found.close)
-    return found
+    return Lives()

@@ -4,11 +4,15 @@ A row is green only if every test that it names ran and passed in this run; a ro
 add what they measured with `record_property("row", ...)`.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
+
+from tests.reliability.matrix_table import Told, render
 
 HERE = "tests/reliability/"
 STAGE = f"{HERE}test_stage_rows.py::"
@@ -31,7 +35,7 @@ class Row:
 ROWS: tuple[Row, ...] = (
     Row(
         "crash matrix",
-        "every step of a run over all kinds: crashes, lost, late and repeated answers, delays",
+        "every step of every story: crashes, lost, late and repeated answers, delays",
         (f"{HERE}test_matrix.py::",),
     ),
     Row("P1 crash before the intent", "at the last commit before the create", (f"{CRASHES}test_crash[P1",)),
@@ -142,7 +146,7 @@ ROWS: tuple[Row, ...] = (
         "each answer and each address, on sockets",
         (
             "tests/sinks/test_sinks_webhook.py::test_a_redirect_is_not_followed",
-            "tests/sinks/test_sinks_webhook.py::test_gone_disables_the_sink",
+            "tests/test_publish.py::test_a_receiver_that_is_gone_gets_nothing_more_until_it_is_let_go_on",
             "tests/test_publish.py::test_a_receiver_that_asks_for_time_is_left_alone_for_so_long",
             "tests/sinks/test_sinks_webhook.py::test_a_name_that_leads_to_a_private_address_is_not_called",
             "tests/security/test_receivers.py::test_a_webhook_receiver_of_any_sort",
@@ -163,38 +167,102 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def summarise(reporter: Any) -> None:
-    """Print the table, where any test of this folder ran."""
-    outcomes: dict[str, list[str]] = {}
-    found: dict[str, list[str]] = {}
-    for outcome in ("passed", "failed", "error", "skipped"):
-        for report in reporter.stats.get(outcome, ()):
-            if not isinstance(report, pytest.TestReport):
-                continue
-            outcomes.setdefault(report.nodeid, []).append(outcome)
-            found.setdefault(report.nodeid, []).extend(
-                str(value) for name, value in report.user_properties if name == "row" and report.when == "call"
-            )
-    if not any(node.startswith(HERE) for node in outcomes):
-        return
-    reporter.section("perturbations")
-    for row in ROWS:
-        reporter.write_line(f"{_result(row, outcomes):<14} {row.name}: {row.done}")
+NAMED = tuple(test for row in ROWS for test in row.tests)
+
+
+class Rows:
+    """Follows a run of tests, in the process that is asked for it and in those that it gives tests to; a plugin.
+
+    A process that only performs tests tells the other one what it has collected, since whether every test of a row ran
+    is not seen from those that did.
+    """
+
+    def __init__(self) -> None:
+        self._collected: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+        """Before anything is deselected."""
+        self._collected |= {item.nodeid for item in items if item.nodeid.startswith(NAMED)}
+        told: dict[str, Any] | None = getattr(config, "workeroutput", None)
+        if told is not None:
+            told["rows"] = sorted(self._collected)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._collected |= set(getattr(node, "workeroutput", {}).get("rows", ()))
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        found = Findings.of(terminalreporter, self._collected, _narrowed(config))
+        if not found.outcomes:
+            return
+        terminalreporter.section("perturbations")
+        for row in ROWS:
+            for line in found.lines(row):
+                terminalreporter.write_line(line)
+
+
+def _narrowed(config: pytest.Config) -> frozenset[str]:
+    """Files of which not all tests were collected, since the command names some of them."""
+    named = [argument.partition("::")[0] for argument in config.args if "::" in argument]
+    paths = [Path(config.invocation_params.dir, name).resolve() for name in named]
+    return frozenset(
+        path.relative_to(config.rootpath).as_posix() for path in paths if path.is_relative_to(config.rootpath)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What became of the tests that show rows.
+
+    Attributes:
+        outcomes: of each test that ran, how it ended; more than one where its setup or teardown failed as well.
+        facts: of each test, what it measured.
+        collected: tests that were found, whether they ran or not.
+        narrowed: files of which not all tests were found.
+    """
+
+    outcomes: Mapping[str, Sequence[str]]
+    facts: Mapping[str, Sequence[tuple[str, object]]]
+    collected: frozenset[str]
+    narrowed: frozenset[str]
+
+    @classmethod
+    def of(cls, reporter: Any, collected: Iterable[str], narrowed: frozenset[str]) -> Self:
+        outcomes: dict[str, list[str]] = {}
+        facts: dict[str, list[tuple[str, object]]] = {}
+        for outcome in ("passed", "failed", "error", "skipped"):
+            for report in reporter.stats.get(outcome, ()):
+                if isinstance(report, pytest.TestReport) and report.nodeid.startswith(NAMED):
+                    outcomes.setdefault(report.nodeid, []).append(outcome)
+                    if report.when == "call":
+                        facts.setdefault(report.nodeid, []).extend(report.user_properties)
+        return cls(outcomes, facts, frozenset(collected), narrowed)
+
+    def lines(self, row: Row) -> Iterator[str]:
+        yield f"{self.result(row):<14} {row.name}: {row.done}"
         if row.without:
-            reporter.write_line(f"{'':14}   not had: {row.without}")
-        for node, facts in found.items():
-            if node.startswith(row.tests):
-                for fact in facts:
-                    reporter.write_line(f"{'':14}   {fact}")
+            yield f"{'':14}   not had: {row.without}"
+        matrix = Told()
+        for node, facts in self.facts.items():
+            for name, value in facts if node.startswith(row.tests) else ():
+                if name == "row":
+                    yield f"{'':14}   {value}"
+                elif name == "matrix":
+                    matrix.take(Told.from_json(json.loads(str(value))))
+        if matrix.stories:
+            yield from (f"{'':14}   {line}" for line in render(matrix))
 
-
-def _result(row: Row, outcomes: dict[str, list[str]]) -> str:
-    missing = [test for test in row.tests if not any(node.startswith(test) for node in outcomes)]
-    met: Sequence[str] = [outcome for node, all_ in outcomes.items() if node.startswith(row.tests) for outcome in all_]
-    if "failed" in met or "error" in met:
-        return "FAILED"
-    if "skipped" in met:
-        return "skipped"
-    if missing:
-        return "not run" if not met else f"green, {len(missing)} not run"
-    return "green"
+    def result(self, row: Row) -> str:
+        """Green only if every test that the row names was found, ran and passed."""
+        met = [outcome for node, all_ in self.outcomes.items() if node.startswith(row.tests) for outcome in all_]
+        if not met:
+            return "not run"
+        if "failed" in met or "error" in met:
+            return "FAILED"
+        if "skipped" in met:
+            return "skipped"
+        wanted = {node for node in self.collected if node.startswith(row.tests)}
+        whole = all(any(node.startswith(test) for node in wanted) for test in row.tests)
+        files = {test.partition("::")[0] for test in row.tests}
+        return "green" if whole and wanted <= self.outcomes.keys() and not files & self.narrowed else "ran in part"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.reliability.oracles import judge
+from tests.reliability.oracles import UNLIMITED, judge
 from tests.reliability.simulate_faults import REFUSED
 from tests.reliability.simulate_world import SimulatedWorld
 from tests.reliability.user import ENDS, document_of
@@ -44,7 +44,7 @@ def _quotas(world: SimulatedWorld) -> Mapping[str, int]:
     limits = world.plan.settings["limits"]
     foreign = {entry.kind for entry in world.simulator.ledger.entries if entry.foreign}
     let_go = {str(seen.data["kind"]) for seen in world.user.jobs.values() if _let_go(seen.types)}
-    return {kind: 10_000 if kind in foreign | let_go else each["jobs"]["*"] for kind, each in limits.items()}
+    return {kind: UNLIMITED if kind in foreign | let_go else each["jobs"]["*"] for kind, each in limits.items()}
 
 
 def _let_go(types: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from controller.store import Selection
 from tests.documents import KINDS
 from tests.harness import attempt_of
 from tests.reliability.forks import run_forked
+from tests.reliability.sharing import give_lanes_to, share_costs
 from tests.reliability.virtual import VirtualTimeLoop, abolish_threads
 
 EPOCH = 1_790_000_000.0
@@ -144,14 +145,16 @@ def perform(
     settings: Mapping[str, Any] | None = None,
     limits: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    kinds: Sequence[str] = KINDS,
 ) -> dict[str, Any]:
-    """Play a scene to its end, and give its facts.
+    """Play a scene to its end, with the lanes of `kinds`, and give its facts.
 
     Raises:
         AssertionError: with the traceback of whatever failed in it.
     """
 
     def play() -> dict[str, Any]:
+        give_lanes_to(kinds)
         return _play(folder, scene, settings or {}, limits or {}, options or {})
 
     ((_, answer),) = run_forked([(scene.__name__, play)])
@@ -171,6 +174,7 @@ def _set(folder: Path, options: Mapping[str, Any]) -> Stage:
     """Make this process a stage; there is no way back."""
     abolish_threads()
     _set_environment()
+    share_costs()
     log = (folder / "stage.log").open("a", encoding="utf-8")
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)],

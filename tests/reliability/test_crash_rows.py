@@ -4,7 +4,7 @@ The points of the crash rows are found in a clean run of the same case, not list
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +23,8 @@ from controller.simulator import (
 )
 from controller.simulator.faults import Effect
 from tests.documents import BATCH, BLUEPRINT, KINDS, PROMPT, RECOMMENDATION
-from tests.reliability.cases import CREATES, LISTS, SHORT, Case, check_case, one
+from tests.reliability.cases import CREATES, LISTS, SHORT, Case, one
+from tests.reliability.hatchery import Hatchery
 from tests.reliability.learning import point_of
 from tests.reliability.scenario import tagged
 from tests.reliability.world import World
@@ -51,11 +52,13 @@ CRASH_POINTS = {
 
 @every_kind
 @pytest.mark.parametrize("row_name", CRASH_POINTS)
-def test_crash(row_name: str, kind: str, tmp_path: Path) -> None:
+def test_crash(row_name: str, kind: str, hatchery: Hatchery) -> None:
+    hatchery.check(crash_case, kind, *CRASH_POINTS[row_name])
+
+
+def crash_case(kind: str, where: str, side: str) -> Case:
     case = Case([one(kind)], DONE)
-    where, side = CRASH_POINTS[row_name]
-    plan = point_of(case, CREATES[kind], where, side)
-    check_case(Case([one(kind)], DONE, plan=plan), tmp_path)
+    return replace(case, plan=point_of(case, CREATES[kind], where, side))
 
 
 # Replies
@@ -63,12 +66,20 @@ def test_crash(row_name: str, kind: str, tmp_path: Path) -> None:
 
 @every_kind
 @pytest.mark.parametrize("then", ["reset", "close", "truncate", 500, 502, 504])
-def test_p6_reply_lost_after_success(kind: str, then: Any, tmp_path: Path) -> None:
-    check_case(Case([one(kind)], DONE, faults=[Fault(effect=LoseReply(then=then), operation=CREATES[kind])]), tmp_path)
+def test_p6_reply_lost_after_success(kind: str, then: Any, hatchery: Hatchery) -> None:
+    hatchery.check(p6_case, kind, then)
+
+
+def p6_case(kind: str, then: Any) -> Case:
+    return Case([one(kind)], DONE, faults=[Fault(effect=LoseReply(then=then), operation=CREATES[kind])])
 
 
 @every_kind
-def test_p7_reply_lost_then_503_for_ten_minutes(kind: str, tmp_path: Path) -> None:
+def test_p7_reply_lost_then_503_for_ten_minutes(kind: str, hatchery: Hatchery) -> None:
+    hatchery.check(p7_case, kind)
+
+
+def p7_case(kind: str) -> Case:
     away = Refuse(code="ServiceUnavailable", status=503)
     faults = [
         Fault(effect=LoseReply(), operation=CREATES[kind]),
@@ -87,30 +98,37 @@ def test_p7_reply_lost_then_503_for_ten_minutes(kind: str, tmp_path: Path) -> No
 
         world.user.cut_when = watch
 
-    check_case(Case([one(kind)], DONE, faults=faults, settings=PATIENT, prepare=prepare), tmp_path)
+    return Case([one(kind)], DONE, faults=faults, settings=PATIENT, prepare=prepare)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=SHORT[kind]) for kind in (BATCH, PROMPT)])
-def test_p8_token_forgotten(kind: str, tmp_path: Path) -> None:
+def test_p8_token_forgotten(kind: str, hatchery: Hatchery) -> None:
     """AWS forgets the token a little after Ferryman stops trusting it; creates are refused until long after."""
+    hatchery.check(p8_case, kind)
+
+
+def p8_case(kind: str) -> Case:
     faults = [
         Fault(effect=LoseReply(), operation=CREATES[kind]),
         Fault(effect=Refuse(code="ServiceUnavailable", status=503), operation="Create*", skip=1, times=None, for_s=300),
     ]
-    case = Case(
+    return Case(
         [one(kind)],
         DONE,
         faults=faults,
         options={"token_lifetime_s": 100},
         events={"one": ["adopted", "-created"]},
     )
-    check_case(case, tmp_path)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=SHORT[kind]) for kind in (BATCH, PROMPT, RECOMMENDATION)])
 @pytest.mark.parametrize("answer", ["conflict", "validation", "same_arn"])
-def test_p9_same_token_changed_parameters(kind: str, answer: str, tmp_path: Path) -> None:
+def test_p9_same_token_changed_parameters(kind: str, answer: str, hatchery: Hatchery) -> None:
     """The store is lost, and the document is another one under the same name: what exists is not it."""
+    hatchery.check(p9_case, kind, answer)
+
+
+def p9_case(kind: str, answer: str) -> Case:
     other = one(kind)
     if kind == BATCH:
         other["spec"]["roleArn"] = "arn:aws:iam::123456789012:role/other"
@@ -118,7 +136,7 @@ def test_p9_same_token_changed_parameters(kind: str, answer: str, tmp_path: Path
         other["spec"]["inputConfig"] = {"s3Uri": "s3://bucket/prompts/other.jsonl"}
     else:
         other["spec"]["solutionVersionArn"] += "-other"
-    case = Case(
+    return Case(
         [one(kind)],
         {"one": ("failed", 1)},
         options={"changed_token": answer, **SLOW_JOBS},
@@ -126,7 +144,6 @@ def test_p9_same_token_changed_parameters(kind: str, answer: str, tmp_path: Path
         documents_then=[other],
         data={"one": {"reason": "NameTaken"}},
     )
-    check_case(case, tmp_path)
 
 
 # Lists
@@ -134,17 +151,21 @@ def test_p9_same_token_changed_parameters(kind: str, answer: str, tmp_path: Path
 
 @every_kind
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
-def test_p10_a_create_is_invisible_for_two_minutes(kind: str, lost: bool, tmp_path: Path) -> None:
+def test_p10_a_create_is_invisible_for_two_minutes(kind: str, lost: bool, hatchery: Hatchery) -> None:
+    hatchery.check(p10_case, kind, lost)
+
+
+def p10_case(kind: str, lost: bool) -> Case:
     faults = [Fault(effect=LoseReply(), operation=CREATES[kind])] if lost else []
     lags = {"list_lag_s": (0, 120), "get_lag_s": (0, 60), "tag_lag_s": (60, 120), **SLOW_JOBS}
-    check_case(Case([one(kind)], DONE, faults=faults, options=lags, settings=PATIENT), tmp_path)
+    return Case([one(kind)], DONE, faults=faults, options=lags, settings=PATIENT)
 
 
 def many(kind: str, count: int = 7) -> list[dict[str, Any]]:
     return [tagged(kind, f"job-{number}", number, generation=1) for number in range(count)]
 
 
-def lists_case(kind: str, effect: Effect, **fault: Any) -> Case:
+def lists_case(kind: str, effect: Effect, fault: Mapping[str, Any]) -> Case:
     """Seven jobs, pages of two, and a fault in the lists of a while."""
     documents = many(kind)
     planted = Fault(effect=effect, operation=LISTS[kind], **{"times": None, "for_s": 60.0, **fault})
@@ -159,30 +180,30 @@ def lists_case(kind: str, effect: Effect, **fault: Any) -> Case:
 
 
 @every_list
-def test_p11_a_stale_list(kind: str, tmp_path: Path) -> None:
-    check_case(lists_case(kind, StaleList(age_s=30)), tmp_path)
+def test_p11_a_stale_list(kind: str, hatchery: Hatchery) -> None:
+    hatchery.check(lists_case, kind, StaleList(age_s=30), {})
 
 
 @every_list
-def test_p12_an_older_view_on_a_later_page(kind: str, tmp_path: Path) -> None:
-    check_case(lists_case(kind, StaleList(age_s=30, from_page=2)), tmp_path)
+def test_p12_an_older_view_on_a_later_page(kind: str, hatchery: Hatchery) -> None:
+    hatchery.check(lists_case, kind, StaleList(age_s=30, from_page=2), {})
 
 
 @every_list
 @pytest.mark.parametrize("effect", [SeenTwice(), Missed(count=1)], ids=["seen-twice", "missed"])
-def test_p13_pages_shift(kind: str, effect: Effect, tmp_path: Path) -> None:
-    check_case(lists_case(kind, effect, probability=0.5), tmp_path)
+def test_p13_pages_shift(kind: str, effect: Effect, hatchery: Hatchery) -> None:
+    hatchery.check(lists_case, kind, effect, {"probability": 0.5})
 
 
 @every_list
-def test_p14_a_page_token_expires(kind: str, tmp_path: Path) -> None:
-    check_case(lists_case(kind, ExpiredPageToken(), probability=0.6), tmp_path)
+def test_p14_a_page_token_expires(kind: str, hatchery: Hatchery) -> None:
+    hatchery.check(lists_case, kind, ExpiredPageToken(), {"probability": 0.6})
 
 
 @every_list
 @pytest.mark.parametrize("effect", [EmptyPage(), RepeatedPageToken()], ids=["empty", "repeated"])
-def test_p15_pages_that_make_no_sense(kind: str, effect: Effect, tmp_path: Path) -> None:
-    check_case(lists_case(kind, effect, probability=0.5), tmp_path)
+def test_p15_pages_that_make_no_sense(kind: str, effect: Effect, hatchery: Hatchery) -> None:
+    hatchery.check(lists_case, kind, effect, {"probability": 0.5})
 
 
 STATUS = {BATCH: "status", PROMPT: "jobStatus", BLUEPRINT: "status", RECOMMENDATION: "status"}
@@ -199,6 +220,10 @@ RESHAPES: Mapping[str, Callable[[str], Reshape]] = {
 
 @every_kind
 @pytest.mark.parametrize("shape", RESHAPES)
-def test_p16_statuses_and_fields_that_nobody_knows(kind: str, shape: str, tmp_path: Path) -> None:
+def test_p16_statuses_and_fields_that_nobody_knows(kind: str, shape: str, hatchery: Hatchery) -> None:
+    hatchery.check(p16_case, kind, shape)
+
+
+def p16_case(kind: str, shape: str) -> Case:
     fault = Fault(effect=RESHAPES[shape](kind), operation="*", times=None, for_s=45.0)
-    check_case(Case([one(kind)], DONE, faults=[fault], settings=PATIENT), tmp_path)
+    return Case([one(kind)], DONE, faults=[fault], settings=PATIENT)

@@ -145,7 +145,7 @@ async def test_p27_a_corrupt_page(tmp_path: Path, record_property: Record) -> No
 
 
 async def test_p28_redelivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record) -> None:
-    """Five copies of each message in any order, four receivers; then all of them once more."""
+    """Five copies of each message in any order, many receivers; then all of them once more."""
     with running_moto(monkeypatch) as moto:
         sqs = boto("sqs", moto)
         url = sqs.create_queue(QueueName="jobs")["QueueUrl"]

@@ -12,7 +12,7 @@ import pytest
 from controller.simulator import Fault, LoseReply, OutcomeRule
 from controller.simulator.faults import RefuseCredentials, Throttle
 from tests.documents import BATCH, BLUEPRINT, PROMPT, RECOMMENDATION, document
-from tests.harness import ROOT
+from tests.processes import ROOT
 from tests.reliability.cases import Case, check_case, one
 from tests.reliability.forks import Answer, run_forked
 from tests.reliability.scenario import tagged

@@ -63,6 +63,7 @@ def test_p17_throttled_for_ten_minutes_then_half(quick_folder: Path, record_prop
         scene,
         limits={BATCH: {"create": {"rate": ceiling, "burst": 8}, "jobs": 10_000}},
         options={"quotas": {BATCH: {"*": 10_000}}},
+        kinds=[BATCH],
     )
     record_property("row", f"P17: {facts}")
     assert facts["calls_while_throttled"] <= 600 * ceiling / 100 * 2 + 40
@@ -80,7 +81,11 @@ def test_p18_quota_full(quick_folder: Path, record_property: Record) -> None:
         stage.facts.update(creates=len(stage.creates()), refused=stage.calls(CREATE, "ServiceQuotaExceededException"))
 
     facts = perform(
-        quick_folder, scene, limits={BATCH: {"jobs": 30}}, options={"quotas": {BATCH: {"*": 3}}, "durations": SHORT}
+        quick_folder,
+        scene,
+        limits={BATCH: {"jobs": 30}},
+        options={"quotas": {BATCH: {"*": 3}}, "durations": SHORT},
+        kinds=[BATCH],
     )
     record_property("row", f"P18: {facts}")
     assert facts["creates"] == 40
@@ -99,7 +104,11 @@ def test_p19_quota_lowered_and_foreign_jobs(quick_folder: Path, record_property:
         stage.facts.update(peak=max(stage.simulator.ledger.peaks.values()), creates=len(stage.creates()))
 
     facts = perform(
-        quick_folder, scene, limits={BATCH: {"jobs": 10}}, options={"enforce_quotas": False, "durations": SHORT}
+        quick_folder,
+        scene,
+        limits={BATCH: {"jobs": 10}},
+        options={"enforce_quotas": False, "durations": SHORT},
+        kinds=[BATCH],
     )
     record_property("row", f"P19: {facts}")
     assert facts["creates"] == 30
@@ -119,7 +128,11 @@ def test_p19_the_quota_is_lowered_while_jobs_run(quick_folder: Path, record_prop
         stage.facts.update(creates=len(stage.creates()), refused=refused)
 
     facts = perform(
-        quick_folder, scene, limits={BATCH: {"jobs": 10}}, options={"quotas": {BATCH: {"*": 10}}, "durations": SHORT}
+        quick_folder,
+        scene,
+        limits={BATCH: {"jobs": 10}},
+        options={"quotas": {BATCH: {"*": 10}}, "durations": SHORT},
+        kinds=[BATCH],
     )
     record_property("row", f"P19 lowered: {facts}")
     assert facts["creates"] == 36
@@ -204,7 +217,7 @@ def test_p22_access_denied_on_one_operation(quick_folder: Path, record_property:
         await stage.until(lambda: stage.all_in("Succeeded", "Stopped"), 900, "all end")
         stage.nothing_twice()
 
-    facts = perform(quick_folder, scene, options={"durations": SHORT})
+    facts = perform(quick_folder, scene, options={"durations": SHORT}, kinds=[kind])
     record_property("row", f"P22 {operation}: {facts}")
     assert 1 <= facts["calls_denied"] <= 400
 
@@ -231,7 +244,7 @@ def test_p23_the_clock_jumps_an_hour(quick_folder: Path, record_property: Record
         await stage.until(lambda: stage.all_in(*FINISHED), 2400, "all succeed")
         stage.nothing_twice()
 
-    facts = perform(quick_folder, scene, options={"durations": SHORT})
+    facts = perform(quick_folder, scene, options={"durations": SHORT}, kinds=[BATCH])
     record_property("row", f"P23 {wrong_s:+.0f} s: {facts}")
 
 
@@ -286,7 +299,7 @@ def test_p29_documents_out_of_order(quick_folder: Path, record_property: Record)
         assert len(stage.creates()) == 1
         stage.facts["creates"] = 1
 
-    facts = perform(quick_folder, scene, options={"durations": SHORT})
+    facts = perform(quick_folder, scene, options={"durations": SHORT}, kinds=[BATCH])
     record_property("row", f"P29: {facts}")
 
 

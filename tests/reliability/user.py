@@ -60,6 +60,8 @@ class User:
         policy: name of a job to what is said when it becomes Uncertain: `truth`, `hold`, `retry`, `fail`.
     """
 
+    heard_s = HEARD_S
+
     def __init__(self, documents: Sequence[Mapping[str, Any]], policy: Mapping[str, str] | None = None) -> None:
         self.documents = documents
         self.policy = dict(policy or {})
@@ -208,7 +210,7 @@ class User:
     def _is_calm(self) -> bool:
         """Whether nothing at all has happened for a while since all was settled."""
         now = self.world.now()
-        if not self.settled() or now - self._acted_at < HEARD_S or self.world.wire.on_their_way:
+        if not self.settled() or now - self._acted_at < self.heard_s or self.world.wire.on_their_way:
             self._calm_since = None
             return False
         mark = (len(self.world.simulator.ledger.entries), self.world.events.stat().st_size)

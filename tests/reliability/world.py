@@ -10,31 +10,25 @@ import os
 import random
 import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 from aiobotocore.awsrequest import AioAWSResponse
-from aiobotocore.session import AioSession
 from aiohttp import ClientOSError
 from botocore.exceptions import EndpointConnectionError
-from sqlalchemy.engine import Dialect
 
-import controller.desk as desk_module
-import controller.kinds.aws as aws_module
 from controller.daemon import RunOptions, Seams, run_daemon
 from controller.errors import ExitCode, FerrymanError, StoreUnavailableError
-from controller.kinds.aws import AwsClients
 from controller.settings import Settings
 from controller.simulator import IN_PROCESS_ENDPOINT, Simulator, SimulatorOptions, in_process_session
 from controller.store.opening import open_store
-from controller.store.sql import Statements
-from controller.transitions.creating import CreatePolicy
 from tests.documents import KINDS
+from tests.reliability.sharing import give_lanes_to, load_models, share_all
 from tests.reliability.steps import Mode, Perturbation, Steps, armed
 from tests.reliability.user import User
 from tests.reliability.virtual import VirtualTimeLoop, abolish_threads
@@ -42,7 +36,6 @@ from tests.reliability.virtual import VirtualTimeLoop, abolish_threads
 EPOCH = 1_790_000_000.0
 LATE_S = 16.0
 """When a late request arrives: beyond the deadline of its call."""
-SIGNATURE_LIFE_S = 10.0
 SLOW_S = 8.0
 DOWN_S = 3.0
 """Between a death and the next start."""
@@ -88,12 +81,16 @@ class World:
         user: what happens besides Ferryman, and when the run is over.
         settings: groups of the settings over those of every run here.
         options: of the simulator, over its own.
+        kinds: those that have a lane; one in which nothing happens costs half as much as another.
+        limit_s: virtual seconds of one life, beyond which it counts as one that never settles.
     """
 
     folder: Path
     user: User
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Sequence[str] = KINDS
+    limit_s: float = 7200.0
     seed: int = 7
     host_clock_wrong_s: float = 0.0
     host_begins_at: float = 0.0
@@ -104,7 +101,7 @@ class World:
 
     def __post_init__(self) -> None:
         abolish_threads()
-        _share_all()
+        share_all()
         self.loop: VirtualTimeLoop | None = None
         self.after_life: Callable[[], object] = lambda: None
         self._elapsed = 0.0
@@ -167,6 +164,12 @@ class World:
             if Path(f"{before}{suffix}").exists():
                 shutil.copyfile(f"{before}{suffix}", f"{self.store}{suffix}")
 
+    def move(self, folder: Path) -> None:
+        """Go on elsewhere with a copy of everything that is on the disk; what was written until now stays as it is."""
+        before, self.folder = self.folder, folder
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        self.spool, self.events = folder / "spool", folder / "events.jsonl"
+
     # Lives
 
     def cut(self) -> None:
@@ -178,12 +181,13 @@ class World:
         for path in sorted((self.spool / "done").iterdir()):
             path.rename(self.spool / path.name)
 
-    def live(self, limit_s: float = 7200) -> str:
+    def live(self, limit_s: float | None = None) -> str:
         """One life: `cut`, `ended`, or an error's text; at most `limit_s` virtual seconds."""
         self.lives += 1
+        give_lanes_to(self.kinds)
         loop = self.loop = VirtualTimeLoop(50.0 + 7919.0 * self.lives)
         try:
-            end = loop.run_until_complete(self._live(limit_s))
+            end = loop.run_until_complete(self._live(self.limit_s if limit_s is None else limit_s))
         except RuntimeError as error:
             if "stopped before Future" not in str(error):
                 raise
@@ -381,63 +385,10 @@ def _empty_store() -> Path:
     return path
 
 
-_MODELS: dict[str, Any] = {}
-_TEXTS: dict[str, dict[Any, str]] = {}
-_PREPARED: dict[tuple[str, str], Any] = {}
-"""Of the one scope that a world has."""
-
-
-@cache
-def _share_all() -> None:
-    """Once in a process that is a world's alone, and so in those that are forked from it."""
-    _share_models()
-    _share_texts_and_requests()
-    _shorten_signatures()
-
-
-def _share_models() -> None:
-    """One loader of service models for every session of this process: reading them costs more than a run."""
-    if not _MODELS:
-        _MODELS["loader"] = AioSession().get_component("data_loader")
-        _MODELS["new_session"] = aws_module._new_session
-
-    def new_session(scope: Any) -> AioSession:
-        session = _MODELS["new_session"](scope)
-        session.register_component("data_loader", _MODELS["loader"])
-        return session
-
-    aws_module._new_session = new_session
-
-
-def _share_texts_and_requests() -> None:
-    """What every life would compile and prepare anew is kept for the next one; a fork inherits its parent's."""
-
-    def start_with_known_texts(statements: Statements, dialect: Dialect) -> None:
-        statements._dialect = dialect
-        statements._texts = _TEXTS.setdefault(dialect.name, {})
-
-    def start_with_known_requests(clients: AwsClients, *arguments: Any, **named: Any) -> None:
-        new_clients(clients, *arguments, **named)
-        clients._prepared = _PREPARED
-
-    new_clients = AwsClients.__init__
-    Statements.__init__ = start_with_known_texts  # type: ignore[assignment,method-assign]
-    AwsClients.__init__ = start_with_known_requests  # type: ignore[assignment,method-assign]
-
-
-def _shorten_signatures() -> None:
-    """A request stays valid as much shorter as everything else here is; `LATE_S` is within."""
-    desk_module.CreatePolicy = partial(CreatePolicy, signature_life_s=SIGNATURE_LIFE_S)  # type: ignore[attr-defined,assignment]
-
-
 def warm() -> None:
     """Do once, before the forks, what every run needs."""
     _empty_store()
-    _share_models()
-    loader = _MODELS["loader"]
-    for service in ("bedrock", "bedrock-data-automation", "personalize", "resourcegroupstaggingapi", "sts"):
-        loader.load_service_model(service, "service-2")
-        loader.load_service_model(service, "endpoint-rule-set-1")
+    load_models()
     Simulator(SimulatorOptions(), now=lambda: EPOCH, random=random.Random(0)).close()
 
 

@@ -1,0 +1,20 @@
+"""How every test process is set up, and the table of perturbations at the end of a run, wherever it was begun."""
+
+import gc
+
+import pytest
+
+from tests.reliability.rows import Rows
+
+YOUNG_OBJECTS_MAX = 10_000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Rows(), "rows")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what has been imported: to look through it again frees nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 50)
