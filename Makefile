@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Many processes are started here: where bytecode may not be kept, each of them would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: matrix demo test kill backlog simulate fuzz bench lint format clean
 
 demo: $(STAMP)  ## the daemon on the built-in simulator, a few hundred documents of all four kinds

@@ -53,6 +53,7 @@ STORE_RETRY_S: Final = 2.0
 UNAVAILABLE_RETRY_S: Final = 15.0
 THROTTLE_EVENT_S: Final = 60.0
 DAY_S: Final = 86_400
+HOUR_S: Final = 3_600
 BATCH: Final = 500
 AT_ONCE: Final = 200
 """Jobs decided in one commit."""
@@ -132,6 +133,9 @@ class Desk:
         self.spend = Spend(self.limits.creates_per_day)
         self.unavailable = ""
         self.slots_known = not kind.can_list
+        self.alive_at: float | None = None
+        """When an earlier process last wrote into this store, by the hour. What was made since then is unknown to it
+        where it is a restored backup."""
         self.drain = anyio.Event()
         self.has_orphans = kind.can_list
         self.reads_idle = True
@@ -184,6 +188,8 @@ class Desk:
             self.spend = Spend(self.limits.creates_per_day, spend["day"], spend["count"])
         if self.unproven and state.get("scanned") is True:
             self.unproven = False
+        alive_at = state.get("alive_at")
+        self.alive_at = float(alive_at) if isinstance(alive_at, int | float) else None
 
     def learned(self) -> dict[str, Any]:
         """What a restart should know, as JSON."""
@@ -195,6 +201,7 @@ class Desk:
             "turns": {str(priority): turn for priority, turn in self.turns.state().items()},
             "spend": {"day": self.spend.day, "count": self.spend.count},
             "scanned": not self.unproven,
+            "alive_at": self.aws_now() // HOUR_S * HOUR_S,
         }
 
     async def save(self) -> None:

@@ -246,7 +246,7 @@ class Dispatcher:
             return Sent(job.id, attempt.token, withdrawn=True)
         try:
             orphan = self._orphans.pop(job.id, None)
-            if orphan is None and self._desk.unproven and self._desk.kind.marks_with_tag:
+            if orphan is None and self._desk.kind.marks_with_tag and self._desk.settings.reconcile.adopt:
                 orphan = await self._look_for_tag(attempt)
             if orphan is not None:
                 return await self._take_over(job, attempt, orphan)
@@ -264,13 +264,20 @@ class Dispatcher:
         return Sent(job.id, attempt.token, remote_id=remote_id)
 
     async def _look_for_tag(self, attempt: Attempt) -> str | None:
-        """What an earlier store made, for a kind without List; as long as nobody can tell, nothing is created."""
+        """What a store that is lost, or later than the backup of this one, made, for a kind without List.
+
+        A restored store cannot be told from another, so it is asked before every create. As long as nobody can tell,
+        nothing is created.
+        """
         try:
             return await find_tagged(self._desk, attempt.token)
         except ScopeUnavailableError:
             raise
         except AwsError as error:
-            raise BusyError(f"cannot look for what an earlier store created: {error.message}") from error
+            raise BusyError(
+                f"cannot look for what an earlier store created: {error.message} (tag:GetResources is needed, or"
+                " reconcile.adopt = false)"
+            ) from error
 
     async def _take_over(self, job: Job, attempt: Attempt, remote_id: str) -> Sent:
         """An earlier store created this attempt already: look at it instead."""

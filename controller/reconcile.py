@@ -200,8 +200,9 @@ class Reconciler:
         ours = snapshot.ours(YOUNG_SLACK_S)
         _, oldest = await desk.store.running_summary(desk.lane)
         after = oldest
-        if self._first and (open_since := await desk.store.oldest_open(desk.lane)) is not None:
-            after = min(open_since, oldest if oldest is not None else open_since)
+        if self._first:  # a restored store does not know what was made since it was written
+            moments = (await desk.store.oldest_open(desk.lane), oldest, desk.alive_at)
+            after = min((moment for moment in moments if moment is not None), default=None)
         return PlanFacts(
             live=len(snapshot),
             oldest=None if after is None else after - WINDOW_SLACK_S,
