@@ -6,6 +6,7 @@ opening, each under a deadline.
 """
 
 import gc
+import math
 import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -131,6 +132,7 @@ class _Daemon:
         self._seams = seams
         self._clock = seams.clock
         self._stop = anyio.Event()
+        self._leave_by = math.inf
         self._committed = Signal()
         self._verdicts = Verdicts()
         self._lanes: dict[str, Lane] = {}
@@ -296,7 +298,8 @@ class _Daemon:
                 inputs.start_soon(self._take_files, store, parts)
                 await self._stop.wait()
                 # The grace time runs from here: a store that is slow just now must not prolong it.
-                lanes.cancel_scope.deadline = anyio.current_time() + self._settings.grace_s - LAST_WORDS_S
+                self._leave_by = anyio.current_time() + self._settings.grace_s
+                lanes.cancel_scope.deadline = self._leave_by - LAST_WORDS_S
                 for lane in self._lanes.values():
                     lane.desk.begin_drain()
                 inputs.cancel_scope.cancel()
@@ -351,7 +354,7 @@ class _Daemon:
     async def _last_words(self, store: Store, parts: "_Parts") -> None:
         """Events already committed go out, as far as their sinks take them now."""
         del store
-        await parts.publisher.drain(LAST_WORDS_S)
+        await parts.publisher.drain(min(LAST_WORDS_S, max(0.0, self._leave_by - anyio.current_time())))
 
     async def _say(self, store: Store, instance: str, name: str, record: LaneRecord | None = None) -> LaneRecord | None:
         """An event of the controller itself; a store that is away costs the event alone."""

@@ -295,10 +295,11 @@ class AwsClients:
         raise NoAnswerError(f"no {waited_for} from {service} in {self._settings.timeout_s:g} s", definite=not sent)
 
     async def _send(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Reply:
+        sent = self._clock.monotonic()
         try:
             answer: Any = await self._answer(service, operation, parameters)
         except sdk.ClientError as error:
-            self._hear_date(error.response)
+            self._hear_date(error.response, sent)
             raise classify(error, operation) from error
         except sdk.BotoCoreError as error:
             raise _not_answered(error) from error
@@ -309,7 +310,7 @@ class AwsClients:
             raise NoAnswerError(f"the answer makes no sense ({type(error).__name__})", definite=False) from error
         if not isinstance(answer, Mapping):  # a body that is `null`
             raise NoAnswerError("the answer holds nothing", definite=False)
-        self._hear_date(answer)
+        self._hear_date(answer, sent)
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise NoAnswerError(f"HTTP {status}", definite=False)
@@ -355,9 +356,9 @@ class AwsClients:
             self._methods[service, operation] = method
         return method
 
-    def _hear_date(self, answer: Mapping[str, Any]) -> None:
+    def _hear_date(self, answer: Mapping[str, Any], sent: float) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        self._aws_clock.hear(date, self._clock.monotonic())
+        self._aws_clock.hear(date, sent, self._clock.monotonic())
 
 
 def _not_answered(error: sdk.BotoCoreError) -> AwsError:

@@ -11,6 +11,8 @@ from typing import Final
 LENGTH_MAX: Final = 64
 JUMP_S: Final = 300.0
 """Two answers that differ by no more agree: what a signature may be off by."""
+RESOLUTION_S: Final = 1.0
+"""Of a Date header."""
 CONFIRMATIONS: Final = 2
 """Further answers in a row that must agree with a jump before it is believed: a host may have slept."""
 _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
@@ -30,17 +32,23 @@ class AwsClock:
         """By the answers so far; None before the first."""
         return None if self._offset is None else monotonic + self._offset
 
-    def hear(self, date: object, monotonic: float) -> None:
-        """Take a Date header that has just come; one that is none, or of no year of ours, changes nothing."""
+    def hear(self, date: object, sent: float, arrived: float) -> None:
+        """Take a Date header; one that is none, or of no year of ours, changes nothing.
+
+        It was true, to the second, at some moment between `sent` and `arrived`, by the monotonic clock: an answer that
+        was long on its way says little, and must not set the clock back.
+        """
         if not isinstance(date, str) or date == self._last:
             return
         self._last = date[:LENGTH_MAX]
         at = _seconds(self._last)
         if at is None:
             return
-        offset = at - monotonic
-        if self._offset is None or abs(offset - self._offset) <= JUMP_S:
-            self._offset, self._jump = offset, None
+        offset, latest = at - arrived, at + RESOLUTION_S - sent
+        if self._offset is None:
+            self._offset = offset
+        elif offset - JUMP_S <= self._offset <= latest + JUMP_S:
+            self._offset, self._jump = min(max(self._offset, offset), latest), None
         elif self._jump is None or abs(offset - self._jump) > JUMP_S:
             self._jump, self._agreed = offset, 0
         else:

@@ -66,7 +66,9 @@ def _one_job(world: SimulatedWorld, name: str, versions: Sequence[Document]) -> 
     allowed = _allowed(world, name, versions)
     if shown["phase"] not in allowed:
         yield f"O2: {name} is {shown['phase']} ({shown['reason']}), and should be {' or '.join(sorted(allowed))}"
-    waits = shown["phase"] == "Running" and any(document.get("onSpecChange") == "replace" for document in versions)
+    waits = shown["phase"] in {"Running", "Uncertain"} and any(
+        document.get("onSpecChange") == "replace" for document in versions
+    )
     applied = waits or shown["phase"] == "Deleted" or world.plan.may_be_refused(name)
     if shown["generation"] != newest.get("generation") and not applied:
         yield f"O2: {name} has generation {shown['generation']}, and {newest.get('generation')} was sent"

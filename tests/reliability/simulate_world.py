@@ -49,6 +49,9 @@ FORGETFUL = "P35 sink accepts, then fails"
 _DELIVER = FileSink.deliver
 NOISE = (Mode.LOST, Mode.LOST, Mode.DROPPED, Mode.LATE, Mode.TWICE, Mode.SLOW)
 
+LATER_S_MAX = 40.0
+"""What came late may come later still while no process runs; AWS remembers a token for longer than that."""
+
 
 class SimulatedSteps(Steps):
     """The failpoint of a seed: writes the trace, and lets processes die and calls go wrong by chance."""
@@ -135,6 +138,9 @@ class SimulatedWire(Wire):
         assert loop is not None
         waiting, self._under_way = self._under_way, []
         for at, deliver, request in waiting:
+            if self.world.now() - at > LATER_S_MAX:  # no network keeps a request for so long
+                self.on_their_way -= 1
+                continue
             entry = (at, deliver, request)
             self._under_way.append(entry)
             loop.call_later(max(0.0, at - self.world.now()), self._arrived, entry)

@@ -164,8 +164,19 @@ async def test_what_an_error_says_is_cut_and_masked(tmp_path: Path, monkeypatch:
 def test_one_answer_does_not_move_the_clock_far(dates: list[str], now: float | None) -> None:
     clock = AwsClock()
     for date in dates:
-        clock.hear(date, 1000.0)
+        clock.hear(date, 1000.0, 1000.0)
     assert clock.now(1000.0) == now
+
+
+def test_an_answer_that_was_long_on_its_way_does_not_set_the_clock_back() -> None:
+    clock = AwsClock()
+    clock.hear("Sat, 21 Nov 2026 03:40:00 GMT", 1000.0, 1000.0)
+    clock.hear("Sat, 21 Nov 2026 03:40:05 GMT", 1005.0, 1035.0)
+    assert clock.now(1035.0) == 1_795_232_435.0
+    clock.hear("Sat, 21 Nov 2026 03:40:50 GMT", 1040.0, 1045.0)  # the first one was: this one was fresh
+    assert clock.now(1045.0) == 1_795_232_450.0
+    clock.hear("Sat, 21 Nov 2026 03:40:40 GMT", 1050.0, 1050.0)  # and this host's clock runs too fast
+    assert clock.now(1050.0) == 1_795_232_441.0
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
