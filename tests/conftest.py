@@ -7,10 +7,17 @@ import pytest
 from tests.reliability.rows import Rows
 
 YOUNG_OBJECTS_MAX = 10_000
+LONG = ("test_kill.py", "test_matrix.py", "test_simulate.py", "test_process_rows.py", "test_mutants.py")
+"""Files of few and long tests, the longest first: begun last, one of them would be waited for by everybody else."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Rows(), "rows")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def pytest_collection_finish() -> None:

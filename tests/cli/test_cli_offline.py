@@ -194,7 +194,7 @@ WRONG = [
     (["resolve", "ModelInvocationJob/a"], {}, 2, "exactly one of"),
     (["resolve", "ModelInvocationJob/a", "--fail", "--retry"], {}, 2, "exactly one of"),
     (["resolve", "-l", "a=b", "--remote-id", "x"], {}, 2, "--remote-id is of one job"),
-    (["deadletters", "3"], {}, 2, "only with --requeue"),
+    (["deadletters", "3"], {}, 2, "name dead letters with --requeue or with --discard"),
     (["deadletters", "x", "--requeue"], {}, 2, "invalid value"),
     (["pause", "default"], {}, 2, "is not a lane"),
     (["explain", "Nope"], {}, 6, "names no kind"),

@@ -87,7 +87,7 @@ def draw_windows(chance: random.Random, faulty_s: float) -> Sequence[Window]:
         ("P34 sink down", 0.15, lambda: 1.0),
         ("P35 sink accepts, then fails", 0.15, lambda: 0.5),
         ("answers of wrong shapes", 0.15, lambda: chance.choice((0.1, 0.5, 1.0))),
-        ("slow commits", 0.1, lambda: chance.choice((0.2, 1.0, 4.0))),
+        ("slow commits", 0.1, lambda: chance.choice((0.2, 1.0, 2.0))),
     )
     return [
         Window(what, *_while(chance, faulty_s), strength())
