@@ -24,8 +24,7 @@ from tests.documents import BATCH
 WARM: Final = 20
 """Jobs before the idle figure: the first call of a client loads what it needs for all others."""
 SETTLE_S: Final = 5.0
-PASSES: Final = 3
-EVERY_S: Final = 5.0
+PASSES: Final = 2
 SLOTS: Final = 1_000_000
 RATE: Final = {"rate": 2_000, "burst": 500}
 LIST: Final = {"rate": 50, "burst": 50}
@@ -69,7 +68,6 @@ def growth(folder: Path, running: int) -> dict[str, float]:
         "FERRYMAN_HTTP__ENABLED": "true",
         "FERRYMAN_HTTP__PORT": str(port),
         "FERRYMAN_EVENTS__SINKS": f'["file:{folder}/events.jsonl"]',
-        "FERRYMAN_RECONCILE__INTERVAL": str(EVERY_S),
         "FERRYMAN_LIMITS": json.dumps({BATCH: {"create": RATE, "list": LIST, "jobs": SLOTS}}),
     }
     with endpoint(0) as (url, figures), daemon(folder, url, **settings) as (process, _ready_s):

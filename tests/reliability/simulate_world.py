@@ -130,10 +130,14 @@ class SimulatedWire(Wire):
     def _deliver_late(self, deliver: Any, request: Any) -> None:
         self.on_their_way += 1
         self._under_way.append((self.world.now() + LATE_S, deliver, request))
-        self.resume()
+        self._carry()
 
     def resume(self) -> None:
-        """Let the network of a new life carry what an old one handed to it."""
+        """Let the network of a new life carry what an old one handed to it; what was being served died with that."""
+        self.on_their_way = len(self._under_way)
+        self._carry()
+
+    def _carry(self) -> None:
         loop = self.world.loop
         assert loop is not None
         waiting, self._under_way = self._under_way, []
