@@ -74,7 +74,9 @@ async def pages(
         last = not token or (after is not None and bool(listing.newest_first) and _wholly_before(page, after))
         if reading is not None:
             reading.more = not last
+        del reply, items  # a page is large: never hold two of them
         yield page
+        del page
         if last:
             return
         if not isinstance(token, str) or token in tokens:

@@ -259,6 +259,7 @@ class Reconciler:
                     and read * (current.began_at - after) / reach_s > pages_max
                 ):
                     return False, read, float(read), back_to
+                del page, times  # before the next one is read: each is large
         # A page that another follows is full, however many AWS puts on one.
         return True, read, shown / (fullest if read > 1 else page_size_max), back_to
 
