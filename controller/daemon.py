@@ -102,7 +102,7 @@ async def run_daemon(
     daemon = _Daemon(settings, options, seams or Seams())
     try:
         return await daemon.run(watch)
-    except BaseExceptionGroup as group:
+    except BaseExceptionGroup as group:  # of the task groups; a person reads one error
         raise _plain(group) from group
 
 

@@ -218,7 +218,7 @@ class Desk:
         while jobs := await self.store.interrupted(self.lane, BATCH):
             async with self._lock:
                 # Due at once, even where this host's clock is ahead of AWS's and nobody can know it yet.
-                await self._commit([(job, found_at_start(job, min(job.due_at, self.aws_now()))) for job in jobs])
+                await self.commit_locked([(job, found_at_start(job, min(job.due_at, self.aws_now()))) for job in jobs])
 
     def _configured_slots(self, key: str) -> int:
         for prefix, slots in self.kind.fixed_slots.items():
@@ -315,7 +315,7 @@ class Desk:
         while True:
             try:
                 async with self._lock:
-                    await self._commit(await self._decide(rules, taken))
+                    await self.commit_locked(await self._decide(rules, taken))
             except StoreUnavailableError as error:
                 self.log.warning("the store cannot be written; trying again", error=str(error))
                 await self.clock.sleep(STORE_RETRY_S)
@@ -369,25 +369,6 @@ class Desk:
         pause_reason: str = "",
     ) -> None:
         """Commit while holding `lock`."""
-        await self._commit(
-            decided,
-            consumed=consumed,
-            events=events,
-            dead_letters=dead_letters,
-            paused=paused,
-            pause_reason=pause_reason,
-        )
-
-    async def _commit(
-        self,
-        decided: Sequence[tuple[Job | None, Step]],
-        *,
-        consumed: Sequence[int] = (),
-        events: Sequence[Event] = (),
-        dead_letters: Sequence[DeadLetter] = (),
-        paused: bool | None = None,
-        pause_reason: str = "",
-    ) -> None:
         changes = tuple(JobChange(before, step.job) for before, step in decided if before is not step.job)
         if not (changes or consumed or events or dead_letters or paused is not None):
             return
@@ -598,7 +579,7 @@ class Desk:
         """Commit an event of the lane's own stream; the store being unavailable costs the event, not the caller."""
         try:
             async with self._lock:
-                await self._commit((), events=(self.lane_event(name, data),))
+                await self.commit_locked((), events=(self.lane_event(name, data),))
         except StoreUnavailableError as error:
             self.log.warning("an event of the lane was not written", type=name, error=str(error))
 

@@ -151,7 +151,7 @@ class Dispatcher:
             desk.heads.take(heads)
             try:
                 await desk.commit_locked(decided)
-            except BaseException:
+            except BaseException:  # cancelled or refused, nothing was committed: memory must not say otherwise
                 desk.heads.forget()
                 for job in heads:
                     desk.in_flight.pop(job.id, None)

@@ -87,7 +87,7 @@ class Resolver:
             desk.in_flight[job.id] = current
             try:
                 await desk.commit_locked([(current, sending_again(current, now))])
-            except BaseException:
+            except BaseException:  # cancelled or refused, nothing was committed: it is not in flight
                 del desk.in_flight[job.id]
                 raise
         return True

@@ -1,6 +1,9 @@
 """How every test process is set up, and the table of perturbations at the end of a run, wherever it was begun."""
 
 import gc
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +28,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 50)
+
+
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    """In memory where there is such a place: hours of virtual time hold many commits."""
+    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)

@@ -1,7 +1,6 @@
 """Slots, rates and calls are used well: the real daemon against the simulator, on virtual time, at default settings."""
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from tests.reliability.stage import Stage, perform
 Record = Callable[[str, object], None]
 ESTIMATED_WITHIN = 0.25
 """By how much an estimate may be wrong, as a part of what then comes."""
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    """In memory where there is such a place: virtual time holds many commits."""
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def test_slots_stay_full_while_work_waits(quick_folder: Path, record_property: Record) -> None:

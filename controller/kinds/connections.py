@@ -191,7 +191,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             return await self._waiting
-        except BaseException:
+        except BaseException:  # a cancelled caller too: an answer that nobody waits for must not be taken for the next
             self.close()
             raise
         finally:

@@ -139,7 +139,7 @@ class Database:
             try:
                 await self.backend.prepare_writer(connection)
                 channel = await self.backend.channel(connection)
-            except BaseException:
+            except BaseException:  # cancelled, too: nobody else knows of the connection yet
                 await self._drop(connection)
                 raise
             return WritingConnection(connection, channel, self.statements)

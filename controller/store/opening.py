@@ -56,7 +56,7 @@ async def open_store(
         writing = await _connect(database)
         try:
             known = await _prepare(database, backend, writing, instance=instance, minted=mint(), now=clock.now())
-        except BaseException:
+        except BaseException:  # a stop while it opens, too: the connection is this block's until the writer has it
             await database.close(writing)
             raise
         writer = Writer(database, clock, failpoint, writing)

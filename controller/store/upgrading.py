@@ -41,7 +41,7 @@ async def upgrade(connection: AsyncConnection, *, begin: str, shown: str) -> Non
         await connection.run_sync(_run)
         # With the schema, not after it: from now on only this program, or a later one, can open the store.
         await connection.execute(update(FACTS).where(FACTS.c.key == PROGRAM).values(value=__version__))
-    except BaseException:
+    except BaseException:  # whatever ended it, half an upgrade must not be left open in the connection
         await connection.exec_driver_sql("ROLLBACK")
         raise
     await connection.exec_driver_sql("COMMIT")

@@ -156,9 +156,9 @@ class Writer:
         except (StoreUnavailableError, StoreError, FencedOutError) as error:
             for unit in units:
                 unit.fail(error)
-        except BaseException as error:
+        except BaseException as error:  # a defect, or a cut: the daemon is about to end, and nobody must wait for this
             await self._roll_back()
-            for unit in units:  # the daemon is about to end; nobody must wait for it
+            for unit in units:
                 unit.fail(error)
             raise
 

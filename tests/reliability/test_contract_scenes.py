@@ -1,11 +1,7 @@
 """Sentences of the contract that no other world contains, each as a scene on virtual time."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from controller.kinds import KINDS
 from controller.model import Identity, make_remote_name, make_token, make_uid
@@ -28,13 +24,6 @@ LONG: dict[str, dict[str, Any]] = {
     for kind, stages in QUICK.items()
 }
 DENIED = Refuse(code="AccessDeniedException", message="not authorized", status=403)
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def test_a_person_names_the_remote_job_of_another(quick_folder: Path) -> None:

@@ -1,8 +1,6 @@
 """A backup of the store is put back: what was made after it is found again, and not made twice."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +10,6 @@ from tests.reliability.forks import Answer, run_forked
 from tests.reliability.scenario import tagged
 from tests.reliability.user import User
 from tests.reliability.world import World, capture_log, set_environment
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,8 +1,6 @@
 """A disk that takes seconds for every commit, on virtual time."""
 
 import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -12,13 +10,6 @@ from tests.documents import mixed
 from tests.reliability.stage import Stage, perform
 
 GRACE_S = 20
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.parametrize(("commit_s", "after_s"), [(2.0, 20.0), (6.0, 20.0), (6.0, 47.0)])

@@ -1,8 +1,7 @@
 """Rows of AWS and the host's clock, on virtual time: P17 to P23, P29."""
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,14 +23,6 @@ SHORT = {
 }
 CREATE = "CreateModelInvocationJob"
 FINISHED = ("Succeeded",)
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    """In memory where there is such a place: hours of virtual time hold many commits."""
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def test_p17_throttled_for_ten_minutes_then_half(quick_folder: Path, record_property: Record) -> None:

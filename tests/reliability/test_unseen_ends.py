@@ -1,7 +1,5 @@
 """What AWS ends, or forgets, between two passes, on virtual time."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,6 @@ LONG: dict[str, dict[str, Any]] = {
     BLUEPRINT: {"Created": (5, 5), "InProgress": (7200, 7200)},
     RECOMMENDATION: {"CREATE PENDING": (5, 5), "CREATE IN_PROGRESS": (7200, 7200)},
 }
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    with tempfile.TemporaryDirectory(prefix="ferryman-", dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
