@@ -22,25 +22,23 @@ import structlog
 from anyio.abc import TaskGroup
 
 from controller import __version__
+from controller.admission import expand, policy_of
 from controller.control import Control
 from controller.desk import Desk, Surroundings
-from controller.documents import SUFFIXES, Policy
 from controller.errors import (
     ExitCode,
     FencedOutError,
     FerrymanError,
-    SettingsError,
     StoreError,
     StoreUnavailableError,
 )
 from controller.events import CONTROLLER_LANE, INTAKE_LANE, Event
 from controller.http import Health, create_app, create_probe_app, serve_api
 from controller.intake import Intake, Receipt
-from controller.kinds import KINDS, find_kind
+from controller.kinds import KINDS
 from controller.kinds.aws import AwsClients, open_clients
 from controller.lane import Lane
 from controller.masking import mask_text
-from controller.model import TERMINAL, Phase, Todo
 from controller.notifications import Notifications, open_notifications
 from controller.publish import Publisher
 from controller.queues import Source
@@ -49,20 +47,16 @@ from controller.queues.opening import open_source
 from controller.rejections import IntakeLane
 from controller.seams import Clock, Failpoint, Signal, SystemClock, no_failpoint
 from controller.settings import Settings
+from controller.settling import Settling
 from controller.sinks.opening import open_subscriptions
 from controller.status import LaneStatus
 from controller.store import LaneRecord, LaneWrite, Store
 from controller.store.opening import open_store
+from controller.tidying import tidy
 from controller.verdicts import Verdicts
 from controller.world import REAL, SIMULATED, check_world, find_place
 
 IDLE_S: Final = 60.0
-SETTLED_POLL_S: Final = 0.2
-EMPTY_POLLS: Final = 2
-TIDY_S: Final = 60.0
-TIDY_AGAIN_S: Final = 0.5
-"""Between two batches where there is more to remove: others write too."""
-TIDY_ROWS: Final = 2000
 LAST_WORDS_S: Final = 3.0
 YOUNG_OBJECTS_MAX: Final = 10_000
 """How many new objects there may be before the garbage collector looks for cycles among them."""
@@ -208,15 +202,18 @@ class _Daemon:
             await services.start(parts.intake_lane.run)
             services.start_soon(self._end_in_time, store)
             services.start_soon(self._wake_readers, parts)
-            services.start_soon(self._tidy, store, parts.publisher)
+            sinks = [sink.name for sink in parts.publisher.status()]
+            services.start_soon(tidy, store, self._settings.store, sinks, self._clock)
             if self._settings.http.enabled:
                 await self._start_http(services, parts.control)
             await self._run_lanes(store, parts, watch)
-            await self._last_words(store, parts)
+            await self._last_words(parts)
             services.cancel_scope.cancel()
         if self._interrupted:
             return ExitCode.INTERRUPTED
-        return await self._outcome(store) if self._options.until_settled else ExitCode.DONE
+        if not self._options.until_settled:
+            return ExitCode.DONE
+        return ExitCode.REJECTED if self._rejected else await parts.settling.outcome()
 
     async def _open_parts(self, stack: AsyncExitStack, store: Store, instance: str) -> "_Parts":
         settings, seams = self._settings, self._seams
@@ -257,7 +254,8 @@ class _Daemon:
             sinks=publisher.status,
             resume_sink=publisher.resume,
         )
-        return _Parts(instance, intake, intake_lane, sources, notifications, publisher, control)
+        settling = Settling(store, self._lanes, intake, sources, self._clock)
+        return _Parts(instance, intake, intake_lane, sources, notifications, publisher, control, settling)
 
     async def _open_notifications(self, stack: AsyncExitStack) -> Notifications | None:
         setting, seams = self._settings.reconcile.notifications, self._seams
@@ -295,7 +293,7 @@ class _Daemon:
                     inputs.start_soon(parts.notifications.run)
                 if watch is not None:
                     inputs.start_soon(watch, parts.control)
-                inputs.start_soon(self._take_files, store, parts)
+                inputs.start_soon(self._take_files, parts)
                 await self._stop.wait()
                 # The grace time runs from here: a store that is slow just now must not prolong it.
                 self._leave_by = anyio.current_time() + self._settings.grace_s
@@ -306,54 +304,21 @@ class _Daemon:
             self._log.info("draining: no new creates; calls in flight finish and are recorded")
             await self._say(store, parts.instance, "stopping", controller)
 
-    async def _take_files(self, store: Store, parts: "_Parts") -> None:
+    async def _take_files(self, parts: "_Parts") -> None:
         """Apply the files of the command line, then, if asked, wait until everything is settled."""
         for path in expand(self._options.files):
             data = await anyio.Path(path).read_bytes()
             await parts.intake.take_file(data, f"file:{path.name}", path.suffix, partial(self._say_rejected, path))
         if self._options.until_settled:
-            await self._until_settled(store, parts)
+            await parts.settling.wait()
             self._stop.set()
 
     def _say_rejected(self, path: Path, receipt: Receipt) -> None:
         for problem in receipt.problems:
             self._log.error("a document was rejected", file=str(path), job=receipt.identity, problem=problem)
 
-    async def _until_settled(self, store: Store, parts: "_Parts") -> None:
-        while True:
-            began = self._clock.monotonic()
-            if await self._settled(store, parts):
-                return
-            took = self._clock.monotonic() - began
-            await self._clock.sleep(max(SETTLED_POLL_S, 20 * took))
-
-    async def _settled(self, store: Store, parts: "_Parts") -> bool:
-        """Sources are empty, nothing waits to be applied, and every job is terminal or held."""
-        if any(parts.intake.idle_polls(source.name) < EMPTY_POLLS for source in parts.sources):
-            return False
-        if await store.inbox_size():
-            return False
-        for name, lane in self._lanes.items():
-            for phase, jobs in (await store.phase_counts(name)).items():
-                held = phase is Phase.UNCERTAIN or (phase is Phase.PENDING and lane.desk.paused)
-                if jobs and phase not in TERMINAL and not held:
-                    return False
-            if await store.next_due(name, Todo.DELETE) is not None:
-                return False
-        return True
-
-    async def _outcome(self, store: Store) -> ExitCode:
-        if self._rejected:
-            return ExitCode.REJECTED
-        for name in self._lanes:
-            counts = await store.phase_counts(name)
-            if any(counts.get(phase) for phase in (Phase.FAILED, Phase.UNCERTAIN, Phase.PENDING)):
-                return ExitCode.NOT_ALL_SUCCEEDED
-        return ExitCode.DONE
-
-    async def _last_words(self, store: Store, parts: "_Parts") -> None:
+    async def _last_words(self, parts: "_Parts") -> None:
         """Events already committed go out, as far as their sinks take them now."""
-        del store
         await parts.publisher.drain(min(LAST_WORDS_S, max(0.0, self._leave_by - anyio.current_time())))
 
     async def _say(self, store: Store, instance: str, name: str, record: LaneRecord | None = None) -> LaneRecord | None:
@@ -407,27 +372,6 @@ class _Daemon:
         self._rejected += 1
         self._committed.set()
 
-    async def _tidy(self, store: Store, publisher: Publisher) -> None:
-        """Forget the sinks of earlier settings, and now and then remove what is too old."""
-        keep = self._settings.store
-        forgotten = False
-        while True:
-            now = self._clock.now()
-            try:
-                if not forgotten:
-                    await store.keep_sinks([sink.name for sink in publisher.status()])
-                    forgotten = True
-                removed = await store.prune(
-                    events_before=now - keep.keep_events_s,
-                    dead_letters_before=now - keep.keep_dead_letters_s,
-                    stubs_before=now - keep.keep_stubs_s,
-                    limit=TIDY_ROWS,
-                )
-            except StoreUnavailableError as error:
-                self._log.warning("what is too old was not removed", error=str(error))
-                removed = 0
-            await self._clock.sleep(TIDY_AGAIN_S if removed == TIDY_ROWS else TIDY_S)
-
     async def _wake_readers(self, parts: "_Parts") -> None:
         """Those who read events: the sinks' loops, and whoever follows them over HTTP."""
         while True:
@@ -462,6 +406,7 @@ class _Parts:
     notifications: Notifications | None
     publisher: Publisher
     control: Control
+    settling: Settling
 
 
 def spare_the_collector() -> None:
@@ -471,38 +416,3 @@ def spare_the_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 50)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """What the documents of this daemon may ask for.
-
-    Raises:
-        SettingsError: a kind or scope in the settings is not known.
-    """
-    queue = settings.queue
-    for kind in (*queue.kinds, *settings.limits):
-        if find_kind(kind) is None:
-            raise SettingsError(f"the settings name {kind!r}, which is no kind; `ferryman kinds` lists them")
-    for scope in queue.scopes:
-        if scope not in settings.scopes:
-            raise SettingsError(f"queue.scopes names {scope!r}, which is not among scopes")
-    kinds = frozenset(found.name for kind in queue.kinds if (found := find_kind(kind)) is not None)
-    scopes = queue.scopes or tuple(settings.scopes)
-    return Policy(scopes=dict.fromkeys(scopes, kinds), role_arns=queue.role_arns, buckets=queue.buckets)
-
-
-def expand(paths: Sequence[Path]) -> Sequence[Path]:
-    """The files meant: those named, and of directories those that can hold documents, by name.
-
-    Raises:
-        SettingsError: a path cannot be read.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files.extend(sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file()))
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise SettingsError(f"{path} is not a file or directory that can be read")
-    return files

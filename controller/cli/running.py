@@ -11,9 +11,10 @@ from pathlib import Path
 
 import anyio
 
+from controller.admission import expand
 from controller.cli.logging import Masker, configure_logging, secrets_of
 from controller.cli.terminal import Terminal
-from controller.daemon import RunOptions, Watch, expand, run_daemon
+from controller.daemon import RunOptions, Watch, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
 from controller.http.guard import read_token
 from controller.settings import Settings, load_settings

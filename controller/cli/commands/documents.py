@@ -54,7 +54,7 @@ def _policy(config: "Path | None") -> "Policy | None":
 
     if config is None and not os.environ.get(CONFIG_VARIABLE):
         return None
-    from controller.daemon import policy_of
+    from controller.admission import policy_of
 
     return policy_of(load_settings(config))
 

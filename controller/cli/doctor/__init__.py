@@ -12,6 +12,7 @@ from typing import Final
 
 import anyio
 
+from controller.admission import policy_of
 from controller.cli.advice import denied_hint
 from controller.cli.doctor.daemon import check_daemon
 from controller.cli.doctor.ends import check_sinks, check_sources
@@ -22,7 +23,6 @@ from controller.cli.logging import Masker, configure_logging, secrets_of
 from controller.cli.table import COLOURS
 from controller.cli.terminal import Terminal
 from controller.cli.text import visible
-from controller.daemon import policy_of
 from controller.errors import ExitCode, SettingsError
 from controller.http.guard import read_token
 from controller.kinds import KINDS
