@@ -37,6 +37,9 @@ _LAST_BUSY_TIMEOUT_MS: Final = 500
 _JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 _CHECKPOINT_PAGES: Final = 4000
 """16 MiB: a page that many commits change is copied into the database once for all of them."""
+_WRITER_CACHE_KIB: Final = 2048
+_READER_CACHE_KIB: Final = 1024
+"""Page caches fill with any store that is larger, and the kernel's cache is behind them."""
 _STATEMENTS_KEPT: Final = 256
 _LOCK_POLL_S: Final = 0.1
 
@@ -163,13 +166,13 @@ def _prepare_writer(connection: Any, _record: Any) -> None:
         "synchronous = FULL",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"journal_size_limit = {_JOURNAL_BYTES_MAX}",
-        "cache_size = -4096",
+        f"cache_size = -{_WRITER_CACHE_KIB}",
         "temp_store = MEMORY",
     )
 
 
 def _prepare_reader(connection: Any, _record: Any) -> None:
-    _pragmas(connection, "query_only = ON", "cache_size = -2048", "temp_store = MEMORY")
+    _pragmas(connection, "query_only = ON", f"cache_size = -{_READER_CACHE_KIB}", "temp_store = MEMORY")
 
 
 def _mark(connection: Any) -> None:

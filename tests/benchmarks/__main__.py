@@ -117,7 +117,7 @@ ROWS: Final[tuple[Row[Bench], ...]] = (
     Row("lists a pass, all submitted within the hour, a tenth", "<= 12", of("figures_reading", "lists", "anchor")),
     Row("longest stall, ms: passes over 10,000 running", STALL_MS, lambda bench: stalled(bench.script("reading"))),
     Row("restart to ready, 1,000,000 known, s", "< 3", of("figures_scale", "ready_s")),
-    Row("memory, idle to 10,000 running, MiB", "< 30", of("figures_memory", "from_idle_mib", "idle")),
+    Row("memory, idle to 10,000 running, MB", "< 30", of("figures_memory", "from_idle_mb", "idle")),
     Row("memory, 1,000 to 100,000 running, MiB", "< 60", of("figures_memory", "few_to_many_mib", "few")),
     *flooded("100,000 documents at once over HTTP", "flood_http", 100_000, 100),
     *flooded("100,000 documents in a file", "flood_file", 100_000),

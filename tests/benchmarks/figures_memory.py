@@ -79,11 +79,12 @@ def growth(folder: Path, running: int) -> dict[str, float]:
         wait_for(lambda: told.running() >= WARM + running)
         lists = figures()["list"]
         wait_for(lambda: figures()["list"] >= lists + PASSES * (running // 1000))
+        running_mib = memory_mib(process, "VmRSS")
         return {
             "idle_mib": idle_mib,
-            "running_mib": memory_mib(process, "VmRSS"),
+            "running_mib": running_mib,
             "peak_mib": memory_mib(process, "VmHWM"),
-            "from_idle_mib": memory_mib(process, "VmRSS") - idle_mib,
+            "from_idle_mb": (running_mib - idle_mib) * 1.048576,
         }
 
 
