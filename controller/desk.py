@@ -16,16 +16,15 @@ from typing import Any, Final, TypeGuard
 import anyio
 import structlog
 
-from controller.errors import AwsError, NoAnswerError, ScopeUnavailableError, StoreUnavailableError, ThrottledError
+from controller.calls import Calls
+from controller.errors import StoreUnavailableError
 from controller.events import Event, of_job
-from controller.kinds.aws import AwsClients, Reply
+from controller.kinds.aws import AwsClients
 from controller.kinds.kind import ALL_JOBS, Kind
 from controller.limits import (
     Durations,
     DurationsState,
     LastTurns,
-    RateLimiter,
-    RateState,
     Slots,
     SlotsState,
     Spend,
@@ -35,8 +34,8 @@ from controller.limits import (
 from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
 from controller.pieces import InPieces
 from controller.seams import Clock, Signal
-from controller.settings import LimitSettings, RateSettings, Settings
-from controller.status import LaneStatus, RateStatus, SlotStatus
+from controller.settings import LimitSettings, Settings
+from controller.status import LaneStatus, SlotStatus
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite, RemoteIdTakenError
 from controller.store.heads import QueueHeads
 from controller.transitions.creating import CreatePolicy, found_at_start, name_taken
@@ -47,27 +46,13 @@ from controller.untrusted import fit_identifier
 Rule = Callable[[Job], Step | None]
 """Decides about a job as it is now; None: nothing to change."""
 
-OPERATIONS: Final = ("create", "get", "list", "stop", "delete")
 GROUPS_REMEMBERED_MAX: Final = 10_000
 STORE_RETRY_S: Final = 2.0
-UNAVAILABLE_RETRY_S: Final = 15.0
-THROTTLE_EVENT_S: Final = 60.0
 DAY_S: Final = 86_400
 HOUR_S: Final = 3_600
 BATCH: Final = 500
 AT_ONCE: Final = 200
 """Jobs decided in one commit."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of one operation's calls since the start."""
-
-    calls: int = 0
-    throttles: int = 0
-    errors: int = 0
-    outcomes: dict[str, int] = field(default_factory=lambda: {"ok": 0})
-    waited_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -126,12 +111,9 @@ class Desk:
         self.slots = Slots(self._configured_slots)
         self.turns = Turns()
         self.durations: dict[str, Durations] = {}
-        self.limiters: dict[str, RateLimiter] = {}
-        self.counts = {operation: Counts() for operation in OPERATIONS}
         self.attempts = 0
         self.phase_changes = dict.fromkeys(Phase, 0)
         self.spend = Spend(self.limits.creates_per_day)
-        self.unavailable = ""
         self.slots_known = not kind.can_list
         self.alive_at: float | None = None
         """When an earlier process last wrote into this store, by the hour. What was made since then is unknown to it
@@ -143,15 +125,22 @@ class Desk:
         self.passes = 0
         self.last_complete_pass_at: float | None = None
         self.log = structlog.get_logger("ferryman").bind(scope=scope, kind=kind.name)
+        self.calls = Calls(
+            clients,
+            kind.service,
+            limits=self.limits,
+            clock=self.clock,
+            drain=self.drain,
+            log=self.log,
+            say=self.say,
+            found=self.wake.dispatch.set,
+        )
         self._shields: set[anyio.CancelScope] = set()
         self._given_up = False
         self._committed = around.committed
         self._lock = anyio.Lock()
         self._record: LaneRecord | None = None
         self._last_turns = LastTurns(self.turns, GROUPS_REMEMBERED_MAX)
-        self._unavailable_until = 0.0
-        self._throttle_told_at = -THROTTLE_EVENT_S
-        self._cut = {operation: anyio.Event() for operation in OPERATIONS}
 
     # Opening
 
@@ -167,15 +156,7 @@ class Desk:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         now = self.clock.monotonic()
-        rates = _mapping(state.get("rates"))
-        for operation in OPERATIONS:
-            limits: RateSettings = getattr(self.limits, operation)
-            learned = RateState.parsed(_mapping(rates.get(operation)))
-            self.limiters[operation] = (
-                RateLimiter.restored(limits.rate, limits.burst, learned, now)
-                if learned
-                else RateLimiter(limits.rate, limits.burst)
-            )
+        self.calls.restore(_mapping(state.get("rates")))
         self.slots = Slots.restored(self._configured_slots, SlotsState.parsed(_mapping(state.get("slots"))), now)
         for key, durations in _mapping(state.get("durations")).items():
             self.durations[key] = Durations.restored(DurationsState.parsed(_mapping(durations)))
@@ -193,9 +174,8 @@ class Desk:
 
     def learned(self) -> dict[str, Any]:
         """What a restart should know, as JSON."""
-        now = self.clock.monotonic()
         return {
-            "rates": {operation: asdict(limiter.state(now)) for operation, limiter in self.limiters.items()},
+            "rates": self.calls.learned(),
             "slots": asdict(self.slots.state()),
             "durations": {key: asdict(durations.state()) for key, durations in self.durations.items()},
             "turns": {str(priority): turn for priority, turn in self.turns.state().items()},
@@ -250,8 +230,7 @@ class Desk:
     def begin_drain(self) -> None:
         """No new calls; those in flight finish and are recorded."""
         self.drain.set()
-        for cut in self._cut.values():
-            cut.set()
+        self.calls.wake()
         for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
             signal.set()
 
@@ -470,109 +449,6 @@ class Desk:
         """The place of a newly waiting job among the groups of its priority."""
         return self._last_turns.next(job.wishes.priority, job.wishes.group)
 
-    # Calls
-
-    async def pace(self, use: str) -> bool:
-        """Wait for the rate of `use`; False where the desk drains before its turn comes."""
-        limiter = self.limiters[use]
-        delay = limiter.reserve(self.clock.monotonic())
-        if delay > 0:
-            began, flight = self.clock.monotonic(), limiter.flight
-            # A throttle meanwhile slows those who wait as well: what was booked at the old rate is booked again.
-            while not await self._turn_comes(use, delay) and not self.draining and limiter.flight != flight:
-                delay, flight = limiter.reserve(self.clock.monotonic()), limiter.flight
-            self.counts[use].waited_s += self.clock.monotonic() - began
-        return not self.draining
-
-    async def _turn_comes(self, use: str, delay: float) -> bool:
-        """Wait for so long; False where a cut of the rate or the drain of the desk came first."""
-        with anyio.move_on_after(delay):
-            await self._cut[use].wait()
-            return False
-        return True
-
-    async def call(
-        self,
-        use: str,
-        operation: str,
-        parameters: Mapping[str, Any],
-        *,
-        service: str | None = None,
-        paced: bool = False,
-    ) -> Reply:
-        """Wait for the rate of `use` unless that is done, call, and learn from what comes back.
-
-        Raises:
-            AwsError: of the call; `NoAnswerError`, definite, where the desk drains before the call's turn comes.
-        """
-        if not paced and not await self.pace(use):
-            raise NoAnswerError("the daemon is stopping", definite=True)
-        limiter = self.limiters[use]
-        sent_at = self.clock.monotonic()
-        self.counts[use].calls += 1
-        try:
-            reply = await self.clients.call(service or self.kind.service, operation, parameters)
-        except ThrottledError as error:
-            self._count_failure(use, error)
-            self._throttled(use, sent_at)
-            await self._tell_throttle(use)
-            raise
-        except ScopeUnavailableError as error:
-            self._count_failure(use, error)
-            await self._lost_scope(error.message)
-            raise
-        except AwsError as error:
-            self._count_failure(use, error)
-            limiter.succeeded(self.clock.monotonic(), sent_at)
-            raise
-        self.counts[use].outcomes["ok"] += 1
-        limiter.succeeded(self.clock.monotonic(), sent_at)
-        if self.unavailable:
-            self._found_scope()
-        return reply
-
-    def _count_failure(self, use: str, error: AwsError) -> None:
-        counts = self.counts[use]
-        counts.outcomes[error.outcome] = counts.outcomes.get(error.outcome, 0) + 1
-        if isinstance(error, ThrottledError):
-            counts.throttles += 1
-        else:
-            counts.errors += 1
-
-    def _throttled(self, use: str, sent_at: float) -> None:
-        now = self.clock.monotonic()
-        if self.limiters[use].throttled(sent_at, now):
-            cut, self._cut[use] = self._cut[use], anyio.Event()
-            cut.set()
-            self.log.warning("AWS throttles", operation=use, rate=round(self.limiters[use].present_rate(now), 3))
-
-    async def _tell_throttle(self, use: str) -> None:
-        """Say once in a while, as an event, that AWS throttles."""
-        now = self.clock.monotonic()
-        if now - self._throttle_told_at < THROTTLE_EVENT_S:
-            return
-        self._throttle_told_at = now
-        rate = round(self.limiters[use].present_rate(now), 4)
-        await self.say("throttled", {"operation": use, "rate": rate})
-
-    async def _lost_scope(self, message: str) -> None:
-        now = self.clock.monotonic()
-        first = not self.unavailable
-        self.unavailable = message
-        self._unavailable_until = now + UNAVAILABLE_RETRY_S
-        if first:
-            self.log.error("the scope is unavailable: no creates until AWS accepts the credentials", error=message)
-            await self.say("scope_unavailable", {"message": message})
-
-    def _found_scope(self) -> None:
-        self.unavailable = ""
-        self.log.info("the scope is available again")
-        self.wake.dispatch.set()
-
-    def rest_s(self) -> float:
-        """How long an unavailable scope is left alone; 0 when a call may be tried."""
-        return max(0.0, self._unavailable_until - self.clock.monotonic()) if self.unavailable else 0.0
-
     # Events of the lane itself
 
     async def say(self, name: str, data: Mapping[str, Any]) -> None:
@@ -597,26 +473,14 @@ class Desk:
     # Showing
 
     def status(self) -> LaneStatus:
-        now = self.clock.monotonic()
         keys = {*self.queue_keys, *self.slots.keys()} or {ALL_JOBS}
         parked = self.slots.parked()
         return LaneStatus(
             lane=self.lane,
             paused=self.paused,
             pause_reason=self.record.pause_reason,
-            unavailable=self.unavailable,
-            rates={
-                operation: RateStatus(
-                    rate=limiter.present_rate(now),
-                    ceiling=getattr(self.limits, operation).rate,
-                    calls=self.counts[operation].calls,
-                    throttles=self.counts[operation].throttles,
-                    errors=self.counts[operation].errors,
-                    outcomes=dict(self.counts[operation].outcomes),
-                    waited_s=self.counts[operation].waited_s,
-                )
-                for operation, limiter in self.limiters.items()
-            },
+            unavailable=self.calls.unavailable,
+            rates=self.calls.statuses(),
             slots={
                 key: SlotStatus(
                     used=self.slots.used(key),
@@ -632,7 +496,7 @@ class Desk:
             },
             last_complete_pass_at=self.last_complete_pass_at,
             passes=self.passes,
-            create_delay_s=self.limiters["create"].delay(now),
+            create_delay_s=self.calls.delay_s("create"),
             attempts=self.attempts,
             phase_changes=dict(self.phase_changes),
         )

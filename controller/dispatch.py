@@ -111,21 +111,21 @@ class Dispatcher:
         desk = self._desk
         if desk.paused or not desk.queue_keys or not desk.slots_known:
             return IDLE_S
-        if (rest := desk.rest_s()) > 0:
+        if (rest := desk.calls.rest_s()) > 0:
             return rest
         # Not for a few at a time: a commit should carry many.
         crowded = 2 * ahead > self._pool or len(desk.in_flight) >= self._in_flight_max
-        if crowded or (desk.unavailable and desk.in_flight):
+        if crowded or (desk.calls.unavailable and desk.in_flight):
             return IDLE_S
-        delay = desk.limiters["create"].delay(desk.clock.monotonic())
+        delay = desk.calls.delay_s("create")
         return delay if delay > AHEAD_S else 0.0
 
     def _room(self, ahead: int) -> int:
         """How many intents to commit now, slots aside."""
         desk = self._desk
-        if desk.unavailable or not desk.kind.repeatable:  # an intent that a crash leaves unsent could not be cleared up
-            return 1
-        rate = desk.limiters["create"].present_rate(desk.clock.monotonic())
+        if desk.calls.unavailable or not desk.kind.repeatable:
+            return 1  # an intent that a crash leaves unsent could not be cleared up
+        rate = desk.calls.present_rate("create")
         room = min(self._pool - ahead, self._in_flight_max - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
         allowed = desk.spend.allowed(self._day())
         return room if allowed is None else min(room, allowed)
@@ -225,7 +225,7 @@ class Dispatcher:
                     job = await self._next(intents)
                 except anyio.EndOfStream:
                     return
-                paced = await self._desk.pace("create")
+                paced = await self._desk.calls.pace("create")
                 with self._desk.shielded():  # an outcome must reach the recorder; calls have deadlines
                     sent = await self._send(job, paced=paced)
                     try:
@@ -257,7 +257,7 @@ class Dispatcher:
     async def _create(self, job: Job, attempt: Attempt) -> Sent:
         desk, kind = self._desk, self._desk.kind
         request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
-        reply = await desk.call("create", kind.create, request, paced=True)
+        reply = await desk.calls.send("create", kind.create, request, paced=True)
         remote_id = reply.body.get(kind.created_id)
         if not desk.can_own(remote_id):
             raise NoAnswerError(f"an answer without the {kind.created_id} of such a job", definite=False)
@@ -283,7 +283,7 @@ class Dispatcher:
         """An earlier store created this attempt already: look at it instead."""
         desk, kind = self._desk, self._desk.kind
         try:
-            reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+            reply = await desk.calls.send("get", kind.get, {kind.get_parameter: remote_id})
         except MissingError:
             # It was made all the same; whether it is lost, the passes and Gets of every job will tell.
             unread = Observation(remote_id=remote_id, status="", standing=kind.standing(""))
@@ -400,7 +400,7 @@ async def find_tagged(desk: Desk, token: str) -> str | None:
         AwsError: the tagging API did not answer.
     """
     request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [token]}]}
-    reply = await desk.call("list", "GetResources", request, service=TAGGING)
+    reply = await desk.calls.send("list", "GetResources", request, service=TAGGING)
     resources = reply.body.get("ResourceTagMappingList")
     if not isinstance(resources, list):
         return None

@@ -33,7 +33,7 @@ async def read_named(desk: Desk, jobs: Sequence[Job], counted: Counted) -> Seque
     left = {job.current.remote_id: job for job in jobs if job.current is not None and job.current.remote_id}
     if listing is None or not listing.newest_first or not left:
         return list(left.values())
-    if len(left) <= FEW and desk.limiters["get"].delay(desk.clock.monotonic()) <= 0:
+    if len(left) <= FEW and desk.calls.delay_s("get") <= 0:
         return list(left.values())
     began = [job.current.created_at for job in left.values() if job.current is not None]
     after, before = min(began) - SLACK_S, max(began) + SUBMITTED_WITHIN_S

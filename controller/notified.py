@@ -90,7 +90,7 @@ class Notified:
                 del self._named[remote_id]
             else:
                 self._look_later(remote_id, now)
-        if worth and desk.rest_s() <= 0:
+        if worth and desk.calls.rest_s() <= 0:
             await self._read(list(worth.values()))
         return True
 

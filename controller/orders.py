@@ -108,7 +108,7 @@ class Orders:
                 shown[entry.id] = f"{remote_id} is not the ARN of a {kind.short} of this account and Region"
                 continue
             try:
-                reply = await desk.call("get", kind.get, {kind.get_parameter: remote_id})
+                reply = await desk.calls.send("get", kind.get, {kind.get_parameter: remote_id})
             except AwsError as error:
                 shown[entry.id] = f"AWS does not show {remote_id}: {error.message}"
                 continue

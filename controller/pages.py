@@ -65,7 +65,7 @@ async def pages(
         request[listing.submitted_before] = datetime.fromtimestamp(before, UTC)
     tokens: set[str] = set()
     for _ in range(PAGES_MAX):
-        reply = await desk.call("list", listing.operation, request)
+        reply = await desk.calls.send("list", listing.operation, request)
         items = reply.body.get(listing.items, [])
         if not isinstance(items, list):
             raise PageError(f"{listing.operation} answered without {listing.items}")

@@ -99,7 +99,7 @@ class Reconciler:
     async def _wait_s(self) -> float:
         """Until the next pass; 0: now."""
         desk = self._desk
-        if (rest := desk.rest_s()) > 0:
+        if (rest := desk.calls.rest_s()) > 0:
             return rest
         live, oldest = await desk.store.running_summary(desk.lane)
         desk.reads_idle = live == 0

@@ -61,14 +61,14 @@ class Resolver:
         """The same request once more; its outcome takes the way of every create."""
         desk, kind = self._desk, self._desk.kind
         attempt = _attempt(job)
-        if not await desk.pace("create"):
+        if not await desk.calls.pace("create"):
             return
         # A store that is away must not end the others' calls, which run beside this one.
         if not await wait_for_store(desk, partial(self._intend_again, job, attempt)):
             return
         request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
         try:
-            reply = await desk.call("create", kind.create, request, paced=True)
+            reply = await desk.calls.send("create", kind.create, request, paced=True)
             remote_id = reply.body.get(kind.created_id)
             error = None if desk.can_own(remote_id) else NoAnswerError("no id of such a job", definite=False)
             sent = Sent(job.id, attempt.token, remote_id=None if error else remote_id, error=error)

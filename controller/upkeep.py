@@ -51,7 +51,7 @@ Handler = Callable[[Sequence[Job]], Awaitable[None]]
 async def work(desk: Desk, todo: Todo, handle: Handler, at_once: int = AT_ONCE) -> None:
     """Hand over the jobs whose `todo` is due, a bounded batch at a time, until the desk drains."""
     while not desk.draining:
-        if (rest := desk.rest_s()) > 0 and todo is not Todo.DELAY:
+        if (rest := desk.calls.rest_s()) > 0 and todo is not Todo.DELAY:
             await desk.wake.todo[todo].wait(rest)
             continue
         wait_s = [0.0]
@@ -100,7 +100,7 @@ class Upkeep:
         if attempt is None or attempt.remote_id is None:
             return partial(_forget, todo=Todo.GET)
         try:
-            reply = await desk.call("get", kind.get, {kind.get_parameter: attempt.remote_id})
+            reply = await desk.calls.send("get", kind.get, {kind.get_parameter: attempt.remote_id})
         except MissingError:
             return partial(self._missed, attempt=attempt)
         except AwsError as error:
@@ -146,7 +146,7 @@ class Upkeep:
         if kind.stop is None or attempt is None or attempt.remote_id is None:
             return partial(_forget, todo=Todo.STOP)
         try:
-            await desk.call("stop", kind.stop, {kind.stop_parameter: attempt.remote_id})
+            await desk.calls.send("stop", kind.stop, {kind.stop_parameter: attempt.remote_id})
         except (AlreadyKnownError, MissingError, RefusedError):
             # Finished already, or gone: success, and a Get tells which.
             return partial(self._stop_refused, attempt=attempt)
@@ -181,7 +181,7 @@ class Upkeep:
     async def _delete_batch(self, batch: Sequence[str]) -> tuple[set[str], dict[str, AwsError]]:
         desk, kind = self._desk, self._desk.kind
         try:
-            reply = await desk.call("delete", kind.delete or "", {kind.delete_parameter: list(batch)})
+            reply = await desk.calls.send("delete", kind.delete or "", {kind.delete_parameter: list(batch)})
         except (MissingError, RefusedError, AlreadyKnownError) as error:
             if len(batch) > 1:  # for the sake of one of them, perhaps
                 return await self._delete_halves(batch)

@@ -129,7 +129,7 @@ async def test_what_happens_is_counted(tmp_path: Path) -> None:
         await service.move("other", Phase.RUNNING)
         desk = service.state.desks[LANE]
         for error in (ThrottledError("slow"), DeniedError("no"), QuotaFullError("full"), DeniedError("no")):
-            desk._count_failure("create", error)
+            desk.calls._count_failure("create", error)
         answer = await client.get("/metrics")
         values = _values(answer)
         lane, create = ("lane", LANE), ("operation", "create")
