@@ -159,6 +159,14 @@ def test_what_was_learned_survives_a_restart() -> None:
     assert again.present_rate(5040.0) == 10
 
 
+def test_a_rate_that_has_recovered_has_nothing_new_to_store() -> None:
+    limiter = RateLimiter(10, 5)
+    now = cut(limiter, 3)
+    assert limiter.state(now + 1) != limiter.state(now + 2)
+    assert limiter.state(now + 60) == limiter.state(now + 90)
+    assert limiter.state(now + 60).learned is not None
+
+
 @pytest.mark.parametrize(
     ("raw", "rate"),
     [

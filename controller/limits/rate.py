@@ -51,7 +51,7 @@ class RateState:
         rate: the present rate, calls per second.
         learned: the server's limit as learned, calls per second; None while unknown.
         confirmed: how often that limit was met again.
-        since_cut_s: seconds since the last cut; None if there was none.
+        since_cut_s: seconds since the last cut; None at the ceiling, where it means nothing any more.
     """
 
     rate: float
@@ -158,12 +158,12 @@ class RateLimiter:
         return True
 
     def state(self, now: float) -> RateState:
-        since = now - self._cut_at
+        rate = self.present_rate(now)
         return RateState(
-            rate=self.present_rate(now),
+            rate=rate,
             learned=self._limit.rate,
             confirmed=self._limit.confirmed,
-            since_cut_s=since if math.isfinite(since) else None,
+            since_cut_s=now - self._cut_at if rate < self._ceiling else None,
         )
 
     @property
