@@ -333,6 +333,18 @@ class Desk:
             jobs |= {job.id: job for job in await self.store.jobs_by_id(missing)}
         return jobs
 
+    @contextmanager
+    def departing(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Jobs are in flight from here on, unless the commit made inside does not happen."""
+        self.in_flight.update({job.id: job for job in jobs})
+        try:
+            yield
+        except BaseException:  # cancelled or refused, nothing was committed: memory must not say otherwise
+            self.heads.forget()
+            for job in jobs:
+                self.in_flight.pop(job.id, None)
+            raise
+
     def lock(self) -> anyio.Lock:
         """For parts that must read and decide about more than named jobs; commit with `commit_locked`."""
         return self._lock

@@ -147,15 +147,9 @@ class Dispatcher:
             decided: list[tuple[Job | None, Step]] = [(job, self._intend(job, now)) for job in heads]
             if desk.has_orphans:
                 await self._look_for_orphans([step.job for _, step in decided])
-            desk.in_flight.update({step.job.id: step.job for _, step in decided})
-            desk.heads.take(heads)
-            try:
+            with desk.departing([step.job for _, step in decided]):
+                desk.heads.take(heads)
                 await desk.commit_locked(decided)
-            except BaseException:  # cancelled or refused, nothing was committed: memory must not say otherwise
-                desk.heads.forget()
-                for job in heads:
-                    desk.in_flight.pop(job.id, None)
-                raise
             for job in heads:
                 desk.turns.served(job.wishes.priority, job.turn)
             if desk.spend.creates_per_day is not None:
@@ -250,18 +244,23 @@ class Dispatcher:
                 orphan = await self._look_for_tag(attempt)
             if orphan is not None:
                 return await self._take_over(job, attempt, orphan)
-            return await self._create(job, attempt)
         except AwsError as error:
             return Sent(job.id, attempt.token, error=error)
+        return await self.create(job, attempt)
 
-    async def _create(self, job: Job, attempt: Attempt) -> Sent:
+    async def create(self, job: Job, attempt: Attempt) -> Sent:
+        """The create call of an intent that is committed and whose turn has come."""
         desk, kind = self._desk, self._desk.kind
         request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
-        reply = await desk.calls.send("create", kind.create, request, paced=True)
+        try:
+            reply = await desk.calls.send("create", kind.create, request, paced=True)
+        except AwsError as error:
+            return Sent(job.id, attempt.token, error=error)
         remote_id = reply.body.get(kind.created_id)
-        if not desk.can_own(remote_id):
-            raise NoAnswerError(f"an answer without the {kind.created_id} of such a job", definite=False)
-        return Sent(job.id, attempt.token, remote_id=remote_id)
+        if desk.can_own(remote_id):
+            return Sent(job.id, attempt.token, remote_id=remote_id)
+        strange = NoAnswerError(f"an answer without the {kind.created_id} of such a job", definite=False)
+        return Sent(job.id, attempt.token, error=strange)
 
     async def _look_for_tag(self, attempt: Attempt) -> str | None:
         """What a store that is lost, or later than the backup of this one, made, for a kind without List.

@@ -12,8 +12,8 @@ from typing import Any, Final
 import anyio
 
 from controller.desk import Desk, Rule, wait_for_store
-from controller.dispatch import Dispatcher, Sent, find_tagged
-from controller.errors import AwsError, NoAnswerError
+from controller.dispatch import Dispatcher, find_tagged
+from controller.errors import AwsError
 from controller.kinds.kind import Kind
 from controller.model import Attempt, Job, Observation, Phase, Todo
 from controller.pages import PageError, pages
@@ -59,22 +59,14 @@ class Resolver:
 
     async def _send_again(self, job: Job) -> None:
         """The same request once more; its outcome takes the way of every create."""
-        desk, kind = self._desk, self._desk.kind
+        desk = self._desk
         attempt = _attempt(job)
         if not await desk.calls.pace("create"):
             return
         # A store that is away must not end the others' calls, which run beside this one.
         if not await wait_for_store(desk, partial(self._intend_again, job, attempt)):
             return
-        request = kind.parameters(job.spec or {}, attempt.token, attempt.remote_name)
-        try:
-            reply = await desk.calls.send("create", kind.create, request, paced=True)
-            remote_id = reply.body.get(kind.created_id)
-            error = None if desk.can_own(remote_id) else NoAnswerError("no id of such a job", definite=False)
-            sent = Sent(job.id, attempt.token, remote_id=None if error else remote_id, error=error)
-        except AwsError as raised:
-            sent = Sent(job.id, attempt.token, error=raised)
-        await self._dispatcher.record([sent])
+        await self._dispatcher.record([await self._dispatcher.create(job, attempt)])
 
     async def _intend_again(self, job: Job, attempt: Attempt) -> bool:
         """Commit to sending once more; False where there is nothing to send any more."""
@@ -84,12 +76,8 @@ class Resolver:
             current = (await desk.load([job.id])).get(job.id)
             if current is None or not _still_unknown(current, attempt):
                 return False
-            desk.in_flight[job.id] = current
-            try:
+            with desk.departing([current]):
                 await desk.commit_locked([(current, sending_again(current, now))])
-            except BaseException:  # cancelled or refused, nothing was committed: it is not in flight
-                del desk.in_flight[job.id]
-                raise
         return True
 
     # Search by List
