@@ -1,7 +1,7 @@
 """`get describe events wait stop delete retry resolve`."""
 # ruff: noqa: PLC0415 - a command loads what it needs when it runs
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -31,9 +31,9 @@ def register(app: typer.Typer) -> None:
     app.command()(describe)
     app.command()(events)
     app.command()(wait)
-    app.command()(stop)
-    app.command()(delete)
-    app.command()(retry)
+    app.command()(_ordering("stop", "Stop jobs, where their API can."))
+    app.command()(_ordering("delete", "Stop jobs, and delete them where their API can."))
+    app.command()(_ordering("retry", "Run jobs again that have ended."))
     app.command()(resolve)
 
 
@@ -121,85 +121,36 @@ def wait(
         return wait_for(client, open_terminal(), selected, timeout)
 
 
-def stop(
-    target: JobOrNone = None,
-    *,
-    label: Labels = None,
-    phase: Phases = None,
-    reason: Reasons = None,
-    every: Every = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    scope: Scope = None,
-    server: Server = None,
-) -> int:
-    """Stop jobs, where their API can."""
-    return _order(
-        "stop",
-        target,
-        label=label,
-        phase=phase,
-        reason=reason,
-        every=every,
-        yes=yes,
-        dry_run=dry_run,
-        scope=scope,
-        server=server,
-    )
+def _ordering(verb: str, says: str) -> Callable[..., int]:
+    """The command of an order without arguments of its own."""
 
+    def order(
+        target: JobOrNone = None,
+        *,
+        label: Labels = None,
+        phase: Phases = None,
+        reason: Reasons = None,
+        every: Every = False,
+        yes: Yes = False,
+        dry_run: DryRun = False,
+        scope: Scope = None,
+        server: Server = None,
+    ) -> int:
+        return _order(
+            verb,
+            target,
+            label=label,
+            phase=phase,
+            reason=reason,
+            every=every,
+            yes=yes,
+            dry_run=dry_run,
+            scope=scope,
+            server=server,
+        )
 
-def delete(
-    target: JobOrNone = None,
-    *,
-    label: Labels = None,
-    phase: Phases = None,
-    reason: Reasons = None,
-    every: Every = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    scope: Scope = None,
-    server: Server = None,
-) -> int:
-    """Stop jobs, and delete them where their API can."""
-    return _order(
-        "delete",
-        target,
-        label=label,
-        phase=phase,
-        reason=reason,
-        every=every,
-        yes=yes,
-        dry_run=dry_run,
-        scope=scope,
-        server=server,
-    )
-
-
-def retry(
-    target: JobOrNone = None,
-    *,
-    label: Labels = None,
-    phase: Phases = None,
-    reason: Reasons = None,
-    every: Every = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    scope: Scope = None,
-    server: Server = None,
-) -> int:
-    """Run jobs again that have ended."""
-    return _order(
-        "retry",
-        target,
-        label=label,
-        phase=phase,
-        reason=reason,
-        every=every,
-        yes=yes,
-        dry_run=dry_run,
-        scope=scope,
-        server=server,
-    )
+    order.__name__, order.__doc__ = verb, says
+    return order
 
 
 def resolve(
