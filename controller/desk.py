@@ -116,8 +116,8 @@ class Desk:
         self.spend = Spend(self.limits.creates_per_day)
         self.slots_known = not kind.can_list
         self.alive_at: float | None = None
-        """When an earlier process last wrote into this store, by the hour. What was made since then is unknown to it
-        where it is a restored backup."""
+        """When an earlier process last wrote into this store, by the hour; None once a pass has looked behind it. What
+        was made since then is unknown to the store where it is a restored backup."""
         self.drain = anyio.Event()
         self.has_orphans = kind.can_list
         self.reads_idle = True
@@ -172,16 +172,19 @@ class Desk:
         alive_at = state.get("alive_at")
         self.alive_at = float(alive_at) if isinstance(alive_at, int | float) else None
 
-    def learned(self) -> dict[str, Any]:
-        """What a restart should know, as JSON."""
+    def learned(self, spend: Spend | None = None) -> dict[str, Any]:
+        """What a restart should know, as JSON; `spend` is what is spent once the commit has happened."""
+        spend = spend or self.spend
+        now = self.aws_now() // HOUR_S * HOUR_S
         return {
             "rates": self.calls.learned(),
             "slots": asdict(self.slots.state()),
             "durations": {key: asdict(durations.state()) for key, durations in self.durations.items()},
             "turns": {str(priority): turn for priority, turn in self.turns.state().items()},
-            "spend": {"day": self.spend.day, "count": self.spend.count},
+            "spend": {"day": spend.day, "count": spend.count},
             "scanned": not self.unproven,
-            "alive_at": self.aws_now() // HOUR_S * HOUR_S,
+            # Until a pass has looked behind the last writing, a restart has to look as far back.
+            "alive_at": now if self.alive_at is None else self.alive_at,
         }
 
     async def save(self) -> None:
@@ -358,8 +361,9 @@ class Desk:
         dead_letters: Sequence[DeadLetter] = (),
         paused: bool | None = None,
         pause_reason: str = "",
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        """Commit while holding `lock`."""
+        """Commit while holding `lock`; `state` as `learned` gives it."""
         changes = tuple(JobChange(before, step.job) for before, step in decided if before is not step.job)
         if not (changes or consumed or events or dead_letters or paused is not None):
             return
@@ -375,6 +379,7 @@ class Desk:
             dead_letters=dead_letters,
             paused=paused,
             pause_reason=pause_reason,
+            state=state,
         )
         await self._write(write)
         self._after_commit(changes)

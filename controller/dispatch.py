@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -48,6 +49,8 @@ GATHER_S: Final = 0.01
 IDLE_S: Final = 60.0
 CREATED_AT_LEAST_S: Final = 1.0
 TAGGING: Final = "resourcegroupstaggingapi"
+TAG_PAGES_MAX: Final = 100
+"""Pages may be empty and yet be followed by others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Dispatcher:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._orphans: dict[int, str] = {}
+        self._orphans: dict[str, str] = {}
+        """What an earlier store created, by the token of the attempt that stands for it now."""
         self._pool = desk.settings.aws.pool
         self._in_flight_max = POOLS_IN_FLIGHT * self._pool
 
@@ -124,9 +128,10 @@ class Dispatcher:
         """How many intents to commit now, slots aside."""
         desk = self._desk
         if desk.calls.unavailable or not desk.kind.repeatable:
-            return 1  # an intent that a crash leaves unsent could not be cleared up
-        rate = desk.calls.present_rate("create")
-        room = min(self._pool - ahead, self._in_flight_max - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
+            room = 1  # an intent that a crash leaves unsent could not be cleared up
+        else:
+            rate = desk.calls.present_rate("create")
+            room = min(self._pool - ahead, self._in_flight_max - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
         allowed = desk.spend.allowed(self._day())
         return room if allowed is None else min(room, allowed)
 
@@ -147,13 +152,15 @@ class Dispatcher:
             decided: list[tuple[Job | None, Step]] = [(job, self._intend(job, now)) for job in heads]
             if desk.has_orphans:
                 await self._look_for_orphans([step.job for _, step in decided])
+            limited, day, creates = desk.spend.creates_per_day is not None, self._day(), len(decided)
+            # What a guard has let pass is counted where a crash cannot undo it.
+            state = desk.learned(desk.spend.counted(day, creates)) if limited else None
             with desk.departing([step.job for _, step in decided]):
                 desk.heads.take(heads)
-                await desk.commit_locked(decided)
+                await desk.commit_locked(decided, state=state)
             for job in heads:
                 desk.turns.served(job.wishes.priority, job.turn)
-            if desk.spend.creates_per_day is not None:
-                desk.spend = desk.spend.counted(self._day(), len(decided))
+            desk.spend = desk.spend.counted(day, creates)
             return [step.job for _, step in decided]
 
     def _intend(self, job: Job, now: float) -> Step:
@@ -167,7 +174,7 @@ class Dispatcher:
         now = desk.clock.monotonic()
         for key in desk.slots.probe_due(now):
             desk.slots.probe(key, now, desk.random.random())
-        keys = list(desk.queue_keys)[:KEYS_AT_ONCE]
+        keys = list(islice((key for key in desk.queue_keys if desk.slots.free((key,)) > 0), KEYS_AT_ONCE))
         limits = {key: min(room, desk.slots.free((key,))) for key in keys}
         ahead = max(1, JOBS_KEPT_MAX // len(keys)) if keys else 0
         heads: list[tuple[Order, str, int, Job]] = []
@@ -182,7 +189,7 @@ class Dispatcher:
         for key in keys:
             # Keys take turns to be looked at, where there are more of them than are looked at together.
             desk.queue_keys[key] = desk.queue_keys.pop(key)
-            if limits[key] > 0 and not await look(key, 0):
+            if not await look(key, 0):
                 del desk.queue_keys[key]
         taken: dict[str, int] = {}
         chosen: list[Job] = []
@@ -197,9 +204,9 @@ class Dispatcher:
         return chosen
 
     async def _look_for_orphans(self, jobs: Sequence[Job]) -> None:
-        names = {job.current.remote_name: job.id for job in jobs if job.current is not None}
-        for name, remote_id in (await self._desk.store.orphans(self._desk.lane, list(names))).items():
-            self._orphans[names[name]] = remote_id
+        tokens = {job.current.remote_name: job.current.token for job in jobs if job.current is not None}
+        for name, remote_id in (await self._desk.store.orphans(self._desk.lane, list(tokens))).items():
+            self._orphans[tokens[name]] = remote_id
 
     async def _spent(self) -> None:
         desk = self._desk
@@ -235,11 +242,11 @@ class Dispatcher:
             return await intents.receive()
 
     async def _send(self, job: Job, *, paced: bool) -> Sent:
-        attempt = _attempt(job)
+        attempt = job.attempt_now
+        orphan = self._orphans.pop(attempt.token, None)
         if not paced or self._desk.paused:
             return Sent(job.id, attempt.token, withdrawn=True)
         try:
-            orphan = self._orphans.pop(job.id, None)
             if orphan is None and self._desk.kind.marks_with_tag and self._desk.settings.reconcile.adopt:
                 orphan = await self._look_for_tag(attempt)
             if orphan is not None:
@@ -329,7 +336,7 @@ class Dispatcher:
     def _not_made(self, sent: Sent) -> bool:
         """Whether the intent surely came to nothing."""
         job = self._desk.in_flight.get(sent.job)
-        if job is None or _attempt(job).unknown:
+        if job is None or job.attempt_now.unknown:
             return False
         refused_for_good = sent.error is not None and sent.error.definite
         return sent.withdrawn or (refused_for_good and not isinstance(sent.error, AlreadyKnownError))
@@ -343,7 +350,7 @@ class Dispatcher:
             if job is None:
                 continue
             keys = job.quota_keys
-            if isinstance(sent.error, QuotaFullError) and not _attempt(job).unknown:
+            if isinstance(sent.error, QuotaFullError) and not job.attempt_now.unknown:
                 was_parked = keys[0] in desk.slots.parked()
                 changed = desk.slots.refused(keys, desk.clock.monotonic(), job=sent.job, jitter=desk.random.random())
                 facts: dict[str, object] = {"key": keys[0], "ceiling": desk.slots.ceiling(keys[0])}
@@ -374,7 +381,7 @@ class Dispatcher:
         return refused(job, error, context, desk.create_policy, self._backoff_s(job, error))
 
     def _backoff_s(self, job: Job, error: AwsError) -> float:
-        attempt = _attempt(job)
+        attempt = job.attempt_now
         if isinstance(error, DeniedError | MissingError | RefusedError):
             return self._desk.backoff(job.refusals, base_s=40, ceiling_s=300)
         return self._desk.backoff(max(job.refusals, attempt.resolve_tries))
@@ -396,18 +403,21 @@ async def find_tagged(desk: Desk, token: str) -> str | None:
     """The ARN that carries the mark of an attempt, if it is of the kind's own type: a tag can be put on anything.
 
     Raises:
-        AwsError: the tagging API did not answer.
+        AwsError: the tagging API did not answer, or not with all that carries the mark.
     """
     request: dict[str, Any] = {"TagFilters": [{"Key": MARKER_TAG, "Values": [token]}]}
-    reply = await desk.calls.send("list", "GetResources", request, service=TAGGING)
-    resources = reply.body.get("ResourceTagMappingList")
-    if not isinstance(resources, list):
-        return None
-    arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
-    return next((arn for arn in arns if desk.can_own(arn)), None)
-
-
-def _attempt(job: Job) -> Attempt:
-    if job.current is None:
-        raise AssertionError(f"{job.identity}: {job.phase} without an attempt")
-    return job.current
+    seen: set[str] = set()
+    for _ in range(TAG_PAGES_MAX):
+        reply = await desk.calls.send("list", "GetResources", request, service=TAGGING)
+        resources, follows = reply.body.get("ResourceTagMappingList"), reply.body.get("PaginationToken")
+        if not isinstance(resources, list):
+            raise NoAnswerError("GetResources answered without ResourceTagMappingList", definite=False)
+        arns = [item.get("ResourceARN") for item in resources if isinstance(item, Mapping)]
+        found = next((arn for arn in arns if desk.can_own(arn)), None)
+        if found is not None or not follows:
+            return found
+        if not isinstance(follows, str) or follows in seen:
+            break
+        seen.add(follows)
+        request["PaginationToken"] = follows
+    raise NoAnswerError("GetResources gave pages without an end", definite=False)

@@ -310,6 +310,13 @@ class Job:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def attempt_now(self) -> Attempt:
+        """The present attempt of a job that surely has one."""
+        if not self.attempts:
+            raise AssertionError(f"{self.identity}: {self.phase} without an attempt")
+        return self.attempts[-1]
+
+    @property
     def terminal(self) -> bool:
         return self.phase in TERMINAL
 

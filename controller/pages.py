@@ -26,6 +26,8 @@ class Reading:
 
     more: bool = True
     """Whether another page follows the one that came last."""
+    without_id: int = 0
+    """Items so far that have no id: whose they are nobody can tell."""
 
 
 class PageError(Exception):
@@ -47,7 +49,7 @@ async def pages(
         after: seconds since the epoch, AWS's clock; only jobs submitted later need be shown.
         before: the same for the end of the window; where List has no such filter, later jobs are shown too.
         status: only jobs of this status; for kinds that can filter so.
-        reading: is told of each page whether it is the last.
+        reading: is told of each page whether it is the last, and what could not be read.
 
     Raises:
         AwsError: a page could not be read.
@@ -74,6 +76,7 @@ async def pages(
         last = not token or (after is not None and bool(listing.newest_first) and _wholly_before(page, after))
         if reading is not None:
             reading.more = not last
+            reading.without_id += len(items) - len(page)
         del reply, items  # a page is large: never hold two of them
         yield page
         del page

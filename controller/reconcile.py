@@ -9,7 +9,7 @@ job: it leads to one Get. Only a pass that shows every active remote job, whoeve
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -43,6 +43,11 @@ FULL_PASS_EVERY: Final = 10
 UNLISTED: Final = "what an earlier store created is to be looked for by List"
 """How the reason begins for which the reconciler pauses its lane."""
 UNLISTED_S: Final = 60.0
+DENIALS_BELIEVED: Final = 3
+"""Before the first pass: so often is List denied until a lane goes on without it."""
+DENIED_AGAIN_S: Final = 10.0
+FAILED_S: Final = 30.0
+"""The longest wait after a pass that came to nothing."""
 _NAME_OF_OURS: Final = re.compile(r"-[a-z2-7]{8}-[0-9]{1,6}\Z")
 
 
@@ -65,6 +70,8 @@ class Reconciler:
         self._since_full = 0
         self._waiting = False
         self._first = True
+        self._denials = 0
+        self._failures = 0
         self._list_wanted = False
         self._last_pass_at = 0.0
         settings = desk.settings.reconcile
@@ -76,15 +83,21 @@ class Reconciler:
         if not desk.kind.can_list:
             return
         while not desk.draining:
-            wait_s = IDLE_S
-            with suppress(StoreUnavailableError):
+            try:
                 wait_s = await self._wait_s()
                 if wait_s <= AT_ONCE_S:
                     await self._pass()
                     self._last_pass_at = desk.clock.monotonic()
-                    continue
-            with suppress(StoreUnavailableError):
-                await self._rest(wait_s)
+                else:
+                    await self._rest(wait_s)
+            except StoreUnavailableError as error:
+                desk.log.warning("a pass over List needs the store; trying again", error=str(error))
+                await self._back_off()
+
+    async def _back_off(self) -> None:
+        """Longer after each pass in a row that came to nothing: its calls are paid for by everybody else's."""
+        self._failures += 1
+        await self._desk.sleep(self._desk.backoff(self._failures, ceiling_s=FAILED_S))
 
     async def _rest(self, wait_s: float) -> None:
         """Wait, but no longer than until work begins to wait for slots."""
@@ -104,7 +117,7 @@ class Reconciler:
         live, oldest = await desk.store.running_summary(desk.lane)
         desk.reads_idle = live == 0
         wants_to_create = bool(desk.queue_keys)
-        if self._first or not desk.slots_known:
+        if (self._first and not self._denials) or not desk.slots_known:
             return 0.0 if live > 0 or wants_to_create else IDLE_S
         waiting = await self._keys_waited_for()
         self._waiting = bool(waiting)
@@ -135,7 +148,7 @@ class Reconciler:
             await self._do_without_list(error)
         except (PassExpiredError, PageError) as error:
             desk.log.info("a pass over List is begun again", reason=str(error))
-            await desk.sleep(desk.backoff(0))
+            await self._back_off()
         except ScopeUnavailableError:
             return
         except AwsError as error:
@@ -154,7 +167,10 @@ class Reconciler:
             await self._pause(f"{UNLISTED}, whose permission is missing: {error.message}")
             await desk.sleep(UNLISTED_S)
             return
-        self._first = False
+        self._denials += 1
+        if self._first and self._denials < DENIALS_BELIEVED:  # it would also show what was made after a backup
+            await desk.sleep(DENIED_AGAIN_S)
+            return
         desk.slots_known = True
         desk.wake.dispatch.set()
 
@@ -249,6 +265,8 @@ class Reconciler:
                 shown += len(page)
                 times = [observation.submitted_at for observation, _ in page if observation.submitted_at is not None]
                 back_to = min([back_to, *times])
+                if reading.without_id and (self._first or self._desk.unproven):
+                    raise PageError("an item without an id may be what an earlier store created")
                 await self._compare(page, current)
                 reach_s = max(1.0, current.began_at - back_to)
                 # By the pages so far, the rest of the window is as long as this.
@@ -308,7 +326,7 @@ class Reconciler:
         attempt = job.current
         if attempt is None or job.phase not in {Phase.CREATING, Phase.UNCERTAIN} or job.id in desk.in_flight:
             return None
-        same_token = desk.kind.members.token is None or observation.token == attempt.token
+        same_token = observation.token in {None, attempt.token}  # not every answer shows it; the name is ours alone
         if not desk.can_own(observation.remote_id) or attempt.remote_name != observation.name:
             return None
         if not same_token or desk.kind.differs(job.spec or {}, body):
@@ -393,7 +411,8 @@ class Reconciler:
         await self._keep_orphans(current)
         if self._first and not current.orphans and not desk.unproven:
             desk.has_orphans = await desk.store.any_orphans(desk.lane)
-        self._first = False
+        self._first, self._denials, self._failures = False, 0, 0
+        desk.alive_at = None
         if scan.everything and desk.unproven:
             desk.unproven = False
             await desk.write(LaneWrite(desk.lane, state=desk.learned()))

@@ -16,7 +16,7 @@ from controller.dispatch import Dispatcher, find_tagged
 from controller.errors import AwsError
 from controller.kinds.kind import Kind
 from controller.model import Attempt, Job, Observation, Phase, Todo
-from controller.pages import PageError, pages
+from controller.pages import PageError, Reading, pages
 from controller.transitions.creating import (
     Resolving,
     adopt,
@@ -60,7 +60,7 @@ class Resolver:
     async def _send_again(self, job: Job) -> None:
         """The same request once more; its outcome takes the way of every create."""
         desk = self._desk
-        attempt = _attempt(job)
+        attempt = job.attempt_now
         if not await desk.calls.pace("create"):
             return
         # A store that is away must not end the others' calls, which run beside this one.
@@ -86,27 +86,41 @@ class Resolver:
         """One complete scan for all of them, newest first, back to before the oldest was sent."""
         desk, kind = self._desk, self._desk.kind
         began_at = desk.aws_now()
-        wanted = {_attempt(job).remote_name: job for job in jobs}
-        tokens = {_attempt(job).token: job for job in jobs}
-        oldest = min(_attempt(job).created_at for job in jobs) - WINDOW_SLACK_S
+        wanted = {job.attempt_now.remote_name: job for job in jobs}
+        tokens = {job.attempt_now.token: job for job in jobs}
+        oldest = min(job.attempt_now.created_at for job in jobs) - WINDOW_SLACK_S
         found: dict[int, tuple[Observation, Mapping[str, Any]]] = {}
+        strange: set[int] = set()
+        reading = Reading()
         try:
-            async for page in pages(desk, after=oldest):
+            async for page in pages(desk, after=oldest, reading=reading):
                 for observation, body in page:
                     job = _match(kind, observation, tokens, wanted)
-                    if job is not None and desk.can_own(observation.remote_id):
+                    if job is None:
+                        continue
+                    if desk.can_own(observation.remote_id):
                         found[job.id] = (observation, body)
+                    else:
+                        strange.add(job.id)
         except (AwsError, PageError) as error:
-            at = desk.aws_now() + desk.backoff(3)
-            await desk.apply([(job.id, partial(_again, at=at, message=str(error))) for job in jobs])
+            await self._search_again(jobs, str(error), tries=3)
             return
-        await desk.apply([(job.id, self._found_or_not(job, found, began_at)) for job in jobs])
+        # What carries our mark, or may be ours for all that can be read of it, is not absent.
+        unclear = [job for job in jobs if job.id not in found and (job.id in strange or reading.without_id)]
+        await self._search_again(unclear, "List shows a job of this name or token, or of none, without an id", tries=6)
+        clear = [job for job in jobs if job not in unclear]
+        await desk.apply([(job.id, self._found_or_not(job, found, began_at)) for job in clear])
+
+    async def _search_again(self, jobs: Sequence[Job], message: str, *, tries: int) -> None:
+        """The scan proves nothing about these: another one has to."""
+        at = self._desk.aws_now() + self._desk.backoff(tries)
+        await self._desk.apply([(job.id, partial(_again, at=at, message=message)) for job in jobs])
 
     def _found_or_not(
         self, job: Job, found: Mapping[int, tuple[Observation, Mapping[str, Any]]], began_at: float
     ) -> Rule:
         desk = self._desk
-        attempt = _attempt(job)
+        attempt = job.attempt_now
 
         def rule(current: Job) -> Step | None:
             if not _still_unknown(current, attempt):
@@ -127,7 +141,7 @@ class Resolver:
     async def _search_tag(self, job: Job) -> None:
         """Ask the tagging API for the mark that every request of such a kind carries."""
         desk = self._desk
-        attempt = _attempt(job)
+        attempt = job.attempt_now
         remote_id: str | None = None
         try:
             remote_id = await find_tagged(desk, attempt.token)
@@ -146,12 +160,6 @@ class Resolver:
         return adopt(Step(job), seen, desk.context(), next_get_at=desk.aws_now())
 
 
-def _attempt(job: Job) -> Attempt:
-    if job.current is None:
-        raise AssertionError(f"{job.identity}: {job.phase} without an attempt")
-    return job.current
-
-
 def _still_unknown(job: Job, attempt: Attempt) -> bool:
     current = job.current
     return job.phase is Phase.CREATING and current is not None and current.token == attempt.token
@@ -163,6 +171,6 @@ def _again(job: Job, *, at: float, message: str) -> Step | None:
 
 def _match(kind: Kind, observation: Observation, tokens: Mapping[str, Job], names: Mapping[str, Job]) -> Job | None:
     """By token where List shows it, else by our name."""
-    if kind.members.token is not None:
-        return tokens.get(observation.token or "")
+    if kind.members.token is not None and observation.token is not None:
+        return tokens.get(observation.token)
     return names.get(observation.name or "")

@@ -140,14 +140,16 @@ Scene = Callable[[Stage], Awaitable[None]]
 
 def perform(
     folder: Path,
-    scene: Scene,
-    *,
+    *scenes: Scene,
     settings: Mapping[str, Any] | None = None,
     limits: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     kinds: Sequence[str] = KINDS,
+    between: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Play a scene to its end, with the lanes of `kinds`, and give its facts.
+    """Play scenes to their ends, each in a life of the daemon, with the lanes of `kinds`; gives their facts.
+
+    `between` is called after each life but the last, with its number.
 
     Raises:
         AssertionError: with the traceback of whatever failed in it.
@@ -155,18 +157,29 @@ def perform(
 
     def play() -> dict[str, Any]:
         give_lanes_to(kinds)
-        return _play(folder, scene, settings or {}, limits or {}, options or {})
+        return _play(folder, scenes, settings or {}, limits or {}, options or {}, between)
 
-    ((_, answer),) = run_forked([(scene.__name__, play)])
+    ((_, answer),) = run_forked([(scenes[0].__name__, play)])
     assert "error" not in answer, answer["error"]
     return answer
 
 
 def _play(
-    folder: Path, scene: Scene, settings: Mapping[str, Any], limits: Mapping[str, Any], options: Mapping[str, Any]
+    folder: Path,
+    scenes: Sequence[Scene],
+    settings: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    options: Mapping[str, Any],
+    between: Callable[[int], None] | None,
 ) -> dict[str, Any]:
     stage = _set(folder, options)
-    stage.loop.run_until_complete(_run(stage, scene, _settings(folder, settings, limits)))
+    for life, scene in enumerate(scenes, 1):
+        stage.loop.run_until_complete(_run(stage, scene, _settings(folder, settings, limits)))
+        if life < len(scenes):
+            if between is not None:
+                between(life)
+            stage.before_s = stage.elapsed + 1
+            stage.loop = VirtualTimeLoop(1000.0 * (life + 1))
     return {"virtual_s": round(stage.elapsed), **stage.facts}
 
 
