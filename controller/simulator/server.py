@@ -26,6 +26,8 @@ from controller.simulator.simulator import Simulator
 
 _BACKLOG: Final = 2048
 _LEAVE_TIMEOUT_S: Final = 1.0
+_LAST_TURNS: Final = 10
+"""Of the event loop: a connection that was accepted last is not known before."""
 _YOUNG_OBJECTS_MAX: Final = 50_000
 
 
@@ -79,8 +81,10 @@ class _Server(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        for _ in range(_LAST_TURNS):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         if self.server_state.tasks:  # requests under way see their client leave
             await asyncio.wait(self.server_state.tasks, timeout=_LEAVE_TIMEOUT_S)
         for task in self.server_state.tasks:

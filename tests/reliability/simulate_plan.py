@@ -159,7 +159,7 @@ def draw(seed: int) -> Plan:
         settings=settings,
         versions=versions,
         sendings=_sendings(chance, versions, faulty_s),
-        policy={name: chance.choice(("truth", "truth", "truth", "hold", "retry", "fail")) for name in versions},
+        policy=_policy(chance, settings, versions),
         windows=draw_windows(chance, faulty_s),
         planted=draw_planted(chance, faulty_s, patience_s),
         happenings=draw_happenings(chance, versions, faulty_s),
@@ -174,6 +174,21 @@ def _leave_room(
     for kind, count in long.items():
         for jobs in (options["quotas"][kind], settings["limits"][kind]["jobs"]):
             jobs["*"] = max(jobs["*"], count + 1)
+
+
+def _policy(
+    chance: random.Random, settings: Mapping[str, Any], versions: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, str]:
+    """What a person says of each job once it is uncertain. Those held for ever never take the last slot of a kind."""
+    policy = {name: chance.choice(("truth", "truth", "truth", "hold", "retry", "fail")) for name in versions}
+    kinds = {name: documents[0]["kind"] for name, documents in versions.items()}
+    left = {kind: limits["jobs"]["*"] - 1 for kind, limits in settings["limits"].items()}
+    left = Counter(left) - Counter(kind for name, kind in kinds.items() if name.startswith(LONG))
+    for name in [name for name, says in policy.items() if says == "hold"]:
+        if left[kinds[name]] < 1:
+            policy[name] = "fail"
+        left[kinds[name]] -= 1
+    return policy
 
 
 # AWS and the settings

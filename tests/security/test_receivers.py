@@ -82,7 +82,7 @@ def test_no_receiver_is_left_alone_for_longer_than_a_day() -> None:
 # AWS, behind sinks and sources
 
 Reply = Callable[[str], tuple[int, bytes]]
-LAST_TURNS = 5
+LAST_TURNS = 20
 
 
 @asynccontextmanager
