@@ -6,6 +6,7 @@ absence there would look like a loss. What cannot be learned (no answer from STS
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ from controller.kinds.aws import AwsClients
 REAL: Final = "aws"
 SIMULATED: Final = "simulated"
 ASK_S: Final = 5.0
+_NEXT_DATE_S: Final = 1.0
+"""Until an answer has another Date."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
 
@@ -62,7 +65,20 @@ async def find_place(clients: AwsClients) -> Place:
         _log().warning("AWS does not accept the credentials now", scope=clients.name, error=error.message)
     except AwsError as error:
         _log().warning("the account cannot be checked now", scope=clients.name, error=error.message)
+    await _settle_clock(clients)
     return Place(clients.name, account, clients.region or "", await clients.endpoint())
+
+
+async def _settle_clock(clients: AwsClients) -> None:
+    """Where AWS's first Date and this host's clock differ, ask until one is confirmed; a few seconds at most.
+
+    What a lane does by the wrong one of them it would have to live with.
+    """
+    with anyio.move_on_after(ASK_S):
+        while clients.aws_now() is None and clients.aws_heard() is not None:
+            await anyio.sleep(_NEXT_DATE_S)
+            with suppress(AwsError):  # which has a Date as well
+                await clients.call("sts", "GetCallerIdentity", {})
 
 
 def _account(value: object) -> str:

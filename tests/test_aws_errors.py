@@ -65,6 +65,11 @@ def error(code: str, status: int, message: str = "") -> ClientError:
         pytest.param("503", 503, "", CREATE, NoAnswerError, False, id="503 without code"),
         pytest.param("RequestTimeout", 408, "", CREATE, NoAnswerError, False, id="408"),
         pytest.param("403", 403, "", CREATE, NoAnswerError, False, id="a proxy's 403 proves nothing"),
+        pytest.param("TemporaryRedirect", 307, "", CREATE, NoAnswerError, False, id="a redirect refuses nothing"),
+        pytest.param("ThrottlingException", 503, "", CREATE, NoAnswerError, False, id="throttled with 503"),
+        pytest.param("ValidationException", 200, "", CREATE, NoAnswerError, False, id="an error with 200"),
+        pytest.param("ValidationException", 0, "", CREATE, NoAnswerError, False, id="an error without status"),
+        pytest.param("ValidationException", 499, "", CREATE, RefusedError, True, id="the last status that refuses"),
         pytest.param("BrandNewException", 400, "", CREATE, RefusedError, True, id="new code"),
     ],
 )

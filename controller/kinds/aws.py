@@ -9,7 +9,7 @@ Pacing, retries and what an answer means for a job do not belong here.
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import anyio
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
 from botocore import exceptions as sdk
 from botocore import xform_name
@@ -44,6 +43,7 @@ from controller.errors import (
 from controller.kinds.answers import ParserFactory
 from controller.kinds.aws_clock import AwsClock
 from controller.kinds.connections import NotConnectedError
+from controller.kinds.credentials import OF_CREDENTIALS, CredentialSource, assume, hush, unavailable
 from controller.kinds.models import loader
 from controller.kinds.prepared import PreparedOperation, Sample, can_be_prepared, prepare
 from controller.kinds.signature import Credentials
@@ -53,6 +53,8 @@ from controller.settings import AwsSettings, Scope
 from controller.untrusted import fit_message, fit_text
 
 MESSAGE_LENGTH_MAX: Final = 500
+_NO_SENSE: Final = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, RuntimeError)
+"""The SDK's parser trusts the types in an answer; one that it stumbles over may still have had its effect."""
 _SLOW_DOWN: Final = frozenset(
     {
         "ThrottlingException",
@@ -101,18 +103,6 @@ _BY_CODE: Final[Mapping[str, type[AwsError]]] = {
 }
 _NAME_IN_USE: Final = ("currently in use", "already in use", "already exists")
 """What a ValidationException says where a sibling API would answer with a Conflict."""
-_BEFORE_THE_FIRST_BYTE: Final = (
-    sdk.NoCredentialsError,
-    sdk.PartialCredentialsError,
-    sdk.CredentialRetrievalError,
-    sdk.TokenRetrievalError,
-    sdk.SSOError,
-    sdk.LoginError,
-    sdk.ProfileNotFound,
-    sdk.ConfigNotFound,
-    sdk.NoAuthTokenError,
-    sdk.MetadataRetrievalError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +121,7 @@ def classify(error: sdk.ClientError, operation: str) -> AwsError:
     if (
         not code
         or code.isdigit()
-        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
         or status == HTTPStatus.REQUEST_TIMEOUT
         or code in _NOT_ANSWERED
     ):
@@ -208,6 +198,7 @@ class AwsClients:
         self._stack = stack
         self._transport = transport
         self._session = _new_session(scope)
+        self._credentials = CredentialSource(self._session, name)
         self._clients: dict[str, Any] = {}
         self._transports: dict[str, Any] = {}
         self._methods: dict[tuple[str, str], Callable[..., Any]] = {}
@@ -217,8 +208,12 @@ class AwsClients:
         self._aws_clock = AwsClock()
 
     def aws_now(self) -> float | None:
-        """Seconds since the epoch by AWS's Date header; None before the first answer. Does not jump with the host."""
+        """Seconds since the epoch by AWS's Date header; None until it is known. Does not jump with the host."""
         return self._aws_clock.now(self._clock.monotonic())
+
+    def aws_heard(self) -> float | None:
+        """Seconds since the epoch by the last answer alone, which may lie; None before the first."""
+        return self._aws_clock.heard(self._clock.monotonic())
 
     @property
     def region(self) -> str | None:
@@ -236,12 +231,14 @@ class AwsClients:
 
         Raises:
             SettingsError: there is no Region, or the SDK's own configuration cannot be read.
+            ScopeUnavailableError: what should give the credentials does not.
         """
         async with self._making:
             if service in self._clients:
                 return
             if self.region is None:
                 raise SettingsError(f"scope {self.name!r} has no Region: set AWS_REGION, or scopes.{self.name}.region")
+            await self._credentials.find(self._settings.timeout_s)
             try:
                 await anyio.to_thread.run_sync(self._load_model, service)
                 transport = kept(self._transport, partial(self._transports.__setitem__, service))
@@ -250,6 +247,8 @@ class AwsClients:
                 )
             except (sdk.ProfileNotFound, sdk.ConfigParseError, sdk.ConfigNotFound, ValueError) as error:
                 raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
+            except OF_CREDENTIALS as error:
+                raise unavailable(error) from None
             self._places[service] = anyio.Semaphore(self._settings.pool, fast_acquire=True)
             self._clients[service] = client
 
@@ -280,33 +279,44 @@ class AwsClients:
         Raises:
             AwsError: one of its kinds; see `controller.errors`.
         """
-        if service not in self._clients:
-            await self.open(service)
-        places = self._places[service]
-        sent = False
+        wanted = "credentials"
         with anyio.move_on_after(self._settings.timeout_s):
-            async with places:
+            if service not in self._clients:
+                await self.open(service)
+            wanted = "free connection"
+            async with self._places[service]:
                 await self._failpoint(f"aws.{operation}:before")
-                sent = True
-                reply = await self._send(service, operation, parameters)
+                wanted = "credentials"
+                credentials = await self._credentials.fetch()
+                await self._prepare(service, operation, parameters, credentials)
+                wanted = "answer"
+                reply = await self._send(service, operation, parameters, credentials)
                 await self._failpoint(f"aws.{operation}:after")
                 return reply
-        waited_for = "answer" if sent else "free connection"
-        raise NoAnswerError(f"no {waited_for} from {service} in {self._settings.timeout_s:g} s", definite=not sent)
+        if wanted == "credentials":
+            raise ScopeUnavailableError(f"no AWS credentials within {self._settings.timeout_s:g} s")
+        raise NoAnswerError(
+            f"no {wanted} from {service} in {self._settings.timeout_s:g} s", definite=wanted != "answer"
+        )
 
-    async def _send(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Reply:
+    async def _send(
+        self, service: str, operation: str, parameters: Mapping[str, Any], credentials: Credentials | None
+    ) -> Reply:
         sent = self._clock.monotonic()
         try:
-            answer: Any = await self._answer(service, operation, parameters)
+            answer: Any = await self._answer(service, operation, parameters, credentials)
         except sdk.ClientError as error:
+            if error.operation_name != operation:  # of the SDK's own, which signs with what it fetches
+                raise unavailable(error) from None
             self._hear_date(error.response, sent)
             raise classify(error, operation) from error
+        except OF_CREDENTIALS as error:
+            raise unavailable(error) from None
         except sdk.BotoCoreError as error:
             raise _not_answered(error) from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise NoAnswerError(_one_line(f"{type(error).__name__}: {error}"), definite=False) from error
-        except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            # The SDK's parser trusts the types in an answer; one that it stumbles over may still have had its effect.
+        except _NO_SENSE as error:
             raise NoAnswerError(f"the answer makes no sense ({type(error).__name__})", definite=False) from error
         if not isinstance(answer, Mapping):  # a body that is `null`
             raise NoAnswerError("the answer holds nothing", definite=False)
@@ -316,38 +326,47 @@ class AwsClients:
             raise NoAnswerError(f"HTTP {status}", definite=False)
         return Reply(answer)
 
-    async def _answer(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        key = (service, operation)
-        if key not in self._prepared:
-            await self._prepare(service, operation, parameters)
-        prepared = self._prepared[key]
-        credentials = None if prepared is None else await self._credentials()
+    async def _answer(
+        self, service: str, operation: str, parameters: Mapping[str, Any], credentials: Credentials | None
+    ) -> Mapping[str, Any]:
+        prepared = self._prepared.get((service, operation))
         if prepared is None or credentials is None or not prepared.takes(parameters):
             return cast("Mapping[str, Any]", await self._method(service, operation)(**parameters))
         request = prepared.request(parameters, credentials, self._clock.now())
         return await prepared.send(request, self._transports[service])
 
-    async def _credentials(self) -> Credentials | None:
-        """The credentials of this moment, renewed where they are about to expire."""
-        source = await self._session.get_credentials()
-        return None if source is None else cast("Credentials", await source.get_frozen_credentials())
-
-    async def _prepare(self, service: str, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Let the SDK build a request that is not sent, and try to repeat it."""
+    async def _prepare(
+        self, service: str, operation: str, parameters: Mapping[str, Any], credentials: Credentials | None
+    ) -> None:
+        """See to it that an operation is prepared, if it can be. Nothing is sent."""
+        key = (service, operation)
+        if key in self._prepared or credentials is None:
+            return
         async with self._making:
-            if (service, operation) in self._prepared:
+            if key in self._prepared:
                 return
             model = self._clients[service].meta.service_model.operation_model(operation)
-            prepared = None
-            if can_be_prepared(model):
-                samples: list[AWSPreparedRequest] = []
-                arguments = self._client_arguments(sampling(samples))
-                async with self._session.create_client(service, **arguments) as client:
-                    await getattr(client, xform_name(operation))(**parameters)
-                credentials = await self._credentials()
-                if credentials is not None:
-                    prepared = prepare(model, Sample.of(samples[0]), parameters, credentials, parse_timestamp)
-            self._prepared[service, operation] = prepared
+            if not can_be_prepared(model):
+                self._prepared[key] = None
+                return
+            with suppress(sdk.BotoCoreError, *_NO_SENSE):  # which the SDK will raise again when it makes the call
+                sample = await self._sample(service, operation, parameters, credentials)
+                self._prepared[key] = prepare(model, sample, parameters, credentials, parse_timestamp)
+
+    async def _sample(
+        self, service: str, operation: str, parameters: Mapping[str, Any], credentials: Credentials
+    ) -> Sample:
+        """Let the SDK build a request that is not sent."""
+        samples: list[AWSPreparedRequest] = []
+        arguments = self._client_arguments(sampling(samples)) | {
+            # The very ones that it will be compared with: the short-lived are others each time that they are fetched.
+            "aws_access_key_id": credentials.access_key,
+            "aws_secret_access_key": credentials.secret_key,
+            "aws_session_token": credentials.token,
+        }
+        async with self._session.create_client(service, **arguments) as client:
+            await getattr(client, xform_name(operation))(**parameters)
+        return Sample.of(samples[0])
 
     def _method(self, service: str, operation: str) -> Callable[..., Any]:
         method = self._methods.get((service, operation))
@@ -358,14 +377,12 @@ class AwsClients:
 
     def _hear_date(self, answer: Mapping[str, Any], sent: float) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        self._aws_clock.hear(date, sent, self._clock.monotonic())
+        self._aws_clock.hear(date, sent, self._clock.monotonic(), host=self._clock.now())
 
 
 def _not_answered(error: sdk.BotoCoreError) -> AwsError:
     """An error of the SDK itself: did it happen before the first byte of the request was written?"""
     message = _one_line(str(error))
-    if isinstance(error, _BEFORE_THE_FIRST_BYTE):
-        return ScopeUnavailableError(f"no usable AWS credentials: {message}")
     if isinstance(error, sdk.ParamValidationError):
         return RefusedError(message)
     cause = getattr(error, "kwargs", {}).get("error")
@@ -376,6 +393,7 @@ def _not_answered(error: sdk.BotoCoreError) -> AwsError:
 
 
 def _new_session(scope: Scope) -> AioSession:
+    hush()
     session = AioSession(profile=scope.profile or None)
     region = scope.region or os.environ.get("AWS_REGION")
     if region:  # this SDK alone reads AWS_DEFAULT_REGION instead
@@ -385,24 +403,6 @@ def _new_session(scope: Scope) -> AioSession:
     parsers.set_parser_defaults(timestamp_parser=parse_timestamp)
     session.register_component("response_parser_factory", parsers)
     return session
-
-
-async def _assume(session: AioSession, scope: Scope, name: str) -> None:
-    """Let the session act as the scope's role, renewed before it expires."""
-    source = await session.get_credentials()
-    if source is None:
-        raise SettingsError(f"scope {name!r}: no AWS credentials with which to assume its role")
-
-    def sts(service: str, **credentials: Any) -> Any:
-        return session.create_client(service, endpoint_url=scope.endpoint_url or None, **credentials)
-
-    extra = {"RoleSessionName": "ferryman"} | ({"ExternalId": scope.external_id} if scope.external_id else {})
-    fetcher = AioAssumeRoleCredentialFetcher(
-        client_creator=sts, source_credentials=source, role_arn=scope.role_arn, extra_args=extra
-    )
-    session._credentials = AioDeferredRefreshableCredentials(  # noqa: SLF001 - the SDK has no setter for refreshable ones
-        method="assume-role", refresh_using=fetcher.fetch_credentials
-    )
 
 
 @asynccontextmanager
@@ -424,9 +424,9 @@ async def open_clients(
     try:
         clients = AwsClients(name, scope, settings, clock=clock, failpoint=failpoint, stack=stack, transport=transport)
         if scope.role_arn:
-            await _assume(clients._session, scope, name)  # noqa: SLF001 - same module
+            await assume(clients._session, scope, name, settings.timeout_s)  # noqa: SLF001 - same module
         yield clients
-    except sdk.ProfileNotFound as error:
+    except (sdk.ProfileNotFound, sdk.ConfigParseError) as error:
         raise SettingsError(f"scope {name!r}: {_one_line(str(error))}") from error
     finally:
         with anyio.move_on_after(3, shield=True):

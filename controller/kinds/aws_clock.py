@@ -1,7 +1,8 @@
 """AWS's clock, as its answers tell it.
 
 Invariant: it goes on with this host's monotonic clock, so it does not jump when the host's wall clock does; and one
-answer alone does not move it far. Deadlines are judged by it, so a Date that lies must not end anybody's job.
+answer alone does not move it far, nor set it far from the host's. Deadlines are judged by it, so a Date that lies must
+not end anybody's job.
 """
 
 from datetime import UTC, datetime
@@ -24,19 +25,25 @@ class AwsClock:
 
     def __init__(self) -> None:
         self._offset: float | None = None
+        self._heard: float | None = None
         self._jump: float | None = None
         self._agreed = 0
         self._last = ""
 
     def now(self, monotonic: float) -> float | None:
-        """By the answers so far; None before the first."""
+        """By the answers so far; None before the first, and while it has to be confirmed."""
         return None if self._offset is None else monotonic + self._offset
 
-    def hear(self, date: object, sent: float, arrived: float) -> None:
+    def heard(self, monotonic: float) -> float | None:
+        """By the last answer alone, believed or not; None before the first."""
+        return None if self._heard is None else monotonic + self._heard
+
+    def hear(self, date: object, sent: float, arrived: float, *, host: float) -> None:
         """Take a Date header; one that is none, or of no year of ours, changes nothing.
 
         It was true, to the second, at some moment between `sent` and `arrived`, by the monotonic clock: an answer that
-        was long on its way says little, and must not set the clock back.
+        was long on its way says little, and must not set the clock back. `host` is this host's wall clock at `arrived`:
+        a first Date that agrees with it needs no confirmation.
         """
         if not isinstance(date, str) or date == self._last:
             return
@@ -45,9 +52,10 @@ class AwsClock:
         if at is None:
             return
         offset, latest = at - arrived, at + RESOLUTION_S - sent
-        if self._offset is None:
-            self._offset = offset
-        elif offset - JUMP_S <= self._offset <= latest + JUMP_S:
+        self._heard = offset
+        if self._offset is None and abs(at - host) <= JUMP_S:
+            self._offset, self._jump = offset, None
+        elif self._offset is not None and offset - JUMP_S <= self._offset <= latest + JUMP_S:
             self._offset, self._jump = min(max(self._offset, offset), latest), None
         elif self._jump is None or abs(offset - self._jump) > JUMP_S:
             self._jump, self._agreed = offset, 0

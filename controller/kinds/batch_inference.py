@@ -98,7 +98,6 @@ KIND: Final = Kind(
         submitted_after="submitTimeAfter",
         submitted_before="submitTimeBefore",
         newest_first={"sortBy": "CreationTime", "sortOrder": "Descending"},
-        oldest_first={"sortBy": "CreationTime", "sortOrder": "Ascending"},
     ),
     default_slots={"*": 20, CUSTOM_MODEL: 3},
     job_life_s_max=(168 + 24) * _HOUR_S,

@@ -53,6 +53,5 @@ KIND: Final = Kind(
         as_caller=BUCKETS_AS_CALLER,
     ),
     marks_with_tag=True,
-    tag_resource_type="bedrock:blueprint-optimization-invocation",
     fixed_slots={BLUEPRINT_PREFIX: 1},
 )

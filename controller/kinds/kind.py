@@ -51,7 +51,6 @@ class Listing:
     submitted_before: str | None = None
     """Request member that takes the end of one."""
     newest_first: Parameters = field(default_factory=dict)
-    oldest_first: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,6 @@ class Kind:
     tag_key: str = "key"
     tag_value: str = "value"
     marks_with_tag: bool = False
-    tag_resource_type: str | None = None
-    """Resource type by which the tagging API finds the marked remote jobs."""
     detail_wanted: frozenset[Standing] = frozenset()
     """Standings for which List lacks something that only Get has."""
     fixed_slots: Mapping[str, int] = field(default_factory=dict)
@@ -212,9 +209,18 @@ def _seconds(body: Mapping[str, Any], member: str | None) -> float | None:
 
 
 def _covers(shown: object, wanted: object) -> bool:
-    """Whether everything wanted is shown; AWS may add members of its own and a slash at the end of a URI."""
+    """Whether everything wanted is shown.
+
+    AWS may add members of its own and a slash at the end of a URI, and need not keep the order of ids, as of subnets.
+    """
     if isinstance(wanted, Mapping) and isinstance(shown, Mapping):
         return all(key in shown and _covers(shown[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(shown, list):
+        if len(wanted) != len(shown):
+            return False
+        if all(isinstance(item, str) for item in (*wanted, *shown)):
+            wanted, shown = sorted(wanted), sorted(shown)
+        return all(map(_covers, shown, wanted))
     if isinstance(wanted, str) and isinstance(shown, str):
         return wanted.rstrip("/") == shown.rstrip("/")
     return shown == wanted

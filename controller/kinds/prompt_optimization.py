@@ -68,7 +68,6 @@ KIND: Final = Kind(
         items="jobSummaries",
         page_size_max=1000,
         newest_first={"sortBy": "CreationTime", "sortOrder": "Descending"},
-        oldest_first={"sortBy": "CreationTime", "sortOrder": "Ascending"},
     ),
     detail_wanted=frozenset({Standing.FAILED, Standing.PARTIAL}),
 )

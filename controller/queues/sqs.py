@@ -200,14 +200,17 @@ async def open_queue_clients(
     """The SDK's client for one queue.
 
     Raises:
-        SettingsError: no Region is known, or the SDK's own configuration cannot be read.
+        SettingsError: no Region is known, the SDK's own configuration cannot be read, or nothing gives credentials.
     """
     settings = AwsSettings(timeout_s=timeout_s, pool=pool)
     scope = queue.scope(environment)
     async with open_clients(queue.url, scope, settings, clock=clock, failpoint=no_failpoint) as clients:
         if clients.region is None:
             raise SettingsError(f"the queue {queue.url} names no Region: set AWS_REGION")
-        await clients.open("sqs")
+        try:
+            await clients.open("sqs")
+        except ScopeUnavailableError as error:
+            raise SettingsError(_why(queue, error)) from error
         yield clients
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from controller.errors import AwsError, DeniedError, SettingsError
+from controller.errors import AwsError, DeniedError, ScopeUnavailableError, SettingsError
 from controller.kinds.aws import AwsClients, open_clients
 from controller.masking import mask_text
 from controller.seams import Clock, no_failpoint
@@ -112,11 +112,14 @@ async def open_sink_clients(
     """The SDK's client of one sink.
 
     Raises:
-        SettingsError: no Region is known, or the SDK's own configuration cannot be read.
+        SettingsError: no Region is known, the SDK's own configuration cannot be read, or nothing gives credentials.
     """
     settings = AwsSettings(timeout_s=timeout_s, pool=_CONNECTIONS)
     async with open_clients(name, scope, settings, clock=clock, failpoint=no_failpoint) as clients:
         if clients.region is None:
             raise SettingsError(f"the sink {name} names no Region: set AWS_REGION")
-        await clients.open(service)
+        try:
+            await clients.open(service)
+        except ScopeUnavailableError as error:
+            raise SettingsError(f"the sink {name}: {error.message}") from error
         yield clients

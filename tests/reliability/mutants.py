@@ -141,9 +141,9 @@ def catch_all() -> None:
     """Whatever goes wrong with a create counts as a refusal."""
     kept = aws.AwsClients._send
 
-    async def send(self: Any, service: str, operation: str, parameters: Any) -> Any:
+    async def send(self: Any, *arguments: Any) -> Any:
         try:
-            return await kept(self, service, operation, parameters)
+            return await kept(self, *arguments)
         except Exception as error:
             raise RefusedError(str(error)) from error
 

@@ -142,18 +142,23 @@ async def test_what_an_error_says_is_cut_and_masked(tmp_path: Path, monkeypatch:
 # The parts, as tables
 
 
+FIRST = "Sat, 21 Nov 2026 03:40:00 GMT"
+AT_FIRST = 1_795_232_400.0
+DAY_S = 86_400.0
+
+
 @pytest.mark.parametrize(
     ("dates", "now"),
     [
-        pytest.param(["Sat, 21 Nov 2026 03:40:00 GMT"], 1_795_232_400.0, id="the first"),
-        pytest.param(["Sat, 21 Nov 2026 03:40:00 GMT", "Sun, 21 Nov 2027 03:40:00 GMT"], 1_795_232_400.0, id="one lie"),
+        pytest.param([FIRST], AT_FIRST, id="the first"),
+        pytest.param([FIRST, "Sun, 21 Nov 2027 03:40:00 GMT"], AT_FIRST, id="one lie"),
         pytest.param(
-            ["Sat, 21 Nov 2026 03:40:00 GMT", "Sun, 21 Nov 2027 03:40:00 GMT", "Sun, 21 Nov 2027 03:40:01 GMT"],
-            1_795_232_400.0,
+            [FIRST, "Sun, 21 Nov 2027 03:40:00 GMT", "Sun, 21 Nov 2027 03:40:01 GMT"],
+            AT_FIRST,
             id="two",
         ),
         pytest.param(
-            ["Sat, 21 Nov 2026 03:40:00 GMT", *(f"Sun, 21 Nov 2027 03:40:0{second} GMT" for second in range(3))],
+            [FIRST, *(f"Sun, 21 Nov 2027 03:40:0{second} GMT" for second in range(3))],
             1_826_768_402.0,
             id="three agree: the host slept",
         ),
@@ -164,18 +169,51 @@ async def test_what_an_error_says_is_cut_and_masked(tmp_path: Path, monkeypatch:
 def test_one_answer_does_not_move_the_clock_far(dates: list[str], now: float | None) -> None:
     clock = AwsClock()
     for date in dates:
-        clock.hear(date, 1000.0, 1000.0)
+        clock.hear(date, 1000.0, 1000.0, host=AT_FIRST)
     assert clock.now(1000.0) == now
+
+
+@pytest.mark.parametrize(
+    ("dates", "host_wrong_s", "now", "heard"),
+    [
+        pytest.param([FIRST], 0.0, AT_FIRST, AT_FIRST, id="they agree"),
+        pytest.param([FIRST], 299.0, AT_FIRST, AT_FIRST, id="nearly"),
+        pytest.param([FIRST], DAY_S, None, AT_FIRST, id="they do not"),
+        pytest.param([FIRST] * 5, DAY_S, None, AT_FIRST, id="an answer from a cache confirms nothing"),
+        pytest.param(["Fri, 20 Nov 2026 03:40:00 GMT", FIRST], 0.0, AT_FIRST, AT_FIRST, id="one lie, then the truth"),
+        pytest.param(
+            ["Fri, 20 Nov 2026 03:40:00 GMT", "Fri, 20 Nov 2026 03:40:01 GMT", "Sun, 22 Nov 2026 03:40:00 GMT"],
+            0.0,
+            None,
+            AT_FIRST + DAY_S,
+            id="lies that do not agree",
+        ),
+        pytest.param(
+            [f"Sat, 21 Nov 2026 03:40:0{second} GMT" for second in range(3)],
+            -DAY_S,
+            AT_FIRST + 2,
+            AT_FIRST + 2,
+            id="three agree: the host's clock is wrong",
+        ),
+    ],
+)
+def test_a_first_answer_far_from_the_clock_of_the_host_is_confirmed(
+    dates: list[str], host_wrong_s: float, now: float | None, heard: float
+) -> None:
+    clock = AwsClock()
+    for date in dates:
+        clock.hear(date, 1000.0, 1000.0, host=AT_FIRST + host_wrong_s)
+    assert (clock.now(1000.0), clock.heard(1000.0)) == (now, heard)
 
 
 def test_an_answer_that_was_long_on_its_way_does_not_set_the_clock_back() -> None:
     clock = AwsClock()
-    clock.hear("Sat, 21 Nov 2026 03:40:00 GMT", 1000.0, 1000.0)
-    clock.hear("Sat, 21 Nov 2026 03:40:05 GMT", 1005.0, 1035.0)
+    clock.hear(FIRST, 1000.0, 1000.0, host=AT_FIRST)
+    clock.hear("Sat, 21 Nov 2026 03:40:05 GMT", 1005.0, 1035.0, host=AT_FIRST)
     assert clock.now(1035.0) == 1_795_232_435.0
-    clock.hear("Sat, 21 Nov 2026 03:40:50 GMT", 1040.0, 1045.0)  # the first one was: this one was fresh
+    clock.hear("Sat, 21 Nov 2026 03:40:50 GMT", 1040.0, 1045.0, host=AT_FIRST)  # the first one was: this one was fresh
     assert clock.now(1045.0) == 1_795_232_450.0
-    clock.hear("Sat, 21 Nov 2026 03:40:40 GMT", 1050.0, 1050.0)  # and this host's clock runs too fast
+    clock.hear("Sat, 21 Nov 2026 03:40:40 GMT", 1050.0, 1050.0, host=AT_FIRST)  # and this host's clock runs too fast
     assert clock.now(1050.0) == 1_795_232_441.0
 
 

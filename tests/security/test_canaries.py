@@ -155,6 +155,7 @@ WRONG: tuple[Wrong, ...] = (
     Wrong({"FERRYMAN_EVENTS__SINKS": '[{"secret": "canary"'}, [], id="no JSON"),
     Wrong({"FERRYMAN_QUEUE__SOURCES": '["ftp://u:canary@h/x?a=canary"]'}, [], id="no source"),
     Wrong({"FERRYMAN_QUEUE__SOURCES": '["sqs:https://u:canary@h"]'}, [], id="no queue"),
+    Wrong({"FERRYMAN_QUEUE__SOURCES": '["sqs:https://u:c/canary@h/1/q"]'}, [], id="no path"),
     Wrong({"FERRYMAN_HTTP__TOKEN": "canary with spaces"}, [], id="no token"),
     Wrong({"FERRYMAN_HTTP__PORT": "canary"}, [], id="no port"),
     Wrong({}, ["--config", "canary.toml"], id="no TOML"),

@@ -13,7 +13,7 @@ import structlog
 
 from controller.cli.describing import lines
 from controller.cli.job_table import job_table
-from controller.cli.live import screen, summary_line
+from controller.cli.live import Screen, summary_line
 from controller.cli.logging import Masker, configure_logging
 from controller.cli.operating import lane_table
 from controller.cli.output import json_text, yaml_text
@@ -61,7 +61,7 @@ def test_every_text_of_an_answer_at_a_terminal() -> None:
     harmless("\n".join(lines(JOB, LANE, [EVENT], NOW)))
     harmless(render(job_table([JOB, {}], NOW, scopes=True, bars=True), width=80, coloured=False))
     harmless(render(lane_table([LANE, {}]), width=None, coloured=False))
-    harmless(screen({"instance": EVIL, "phases": {"Running": 1}}, [LANE], [JOB], width=100, coloured=False))
+    harmless(Screen().drawn({"instance": EVIL, "phases": {"Running": 1}}, [LANE], [JOB], width=100, coloured=False))
     harmless(json_text(JOB))
     harmless(yaml_text(JOB))
 
