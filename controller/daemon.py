@@ -38,7 +38,6 @@ from controller.intake import Intake, Receipt
 from controller.kinds import KINDS
 from controller.kinds.aws import AwsClients, open_clients
 from controller.lane import Lane
-from controller.masking import mask_text
 from controller.notifications import Notifications, open_notifications
 from controller.publish import Publisher
 from controller.queues import Source
@@ -46,18 +45,19 @@ from controller.queues.dead_letters import DeadLetterQueue, open_dead_letter_que
 from controller.queues.opening import open_source
 from controller.rejections import IntakeLane
 from controller.seams import Clock, Failpoint, Signal, SystemClock, no_failpoint
-from controller.settings import Settings
+from controller.settings import LAST_WORDS_S, Settings
 from controller.settling import Settling
 from controller.sinks.opening import open_subscriptions
 from controller.status import LaneStatus
 from controller.store import LaneRecord, LaneWrite, Store
 from controller.store.opening import open_store
+from controller.store.target import parse_target
 from controller.tidying import tidy
+from controller.untrusted import fit_path
 from controller.verdicts import Verdicts
 from controller.world import REAL, SIMULATED, check_world, find_place
 
 IDLE_S: Final = 60.0
-LAST_WORDS_S: Final = 3.0
 YOUNG_OBJECTS_MAX: Final = 10_000
 """How many new objects there may be before the garbage collector looks for cycles among them."""
 
@@ -285,7 +285,7 @@ class _Daemon:
             if self._seams.signals:
                 spare_the_collector()
             self._ready = self._health.started = True
-            self._log.info("ready", store=mask_text(self._settings.store.url), instance=parts.instance)
+            self._log.info("ready", store=parse_target(self._settings.store.url).shown_url, instance=parts.instance)
             async with anyio.create_task_group() as inputs:
                 for source in parts.sources:
                     await inputs.start(parts.intake.run, source)
@@ -308,14 +308,16 @@ class _Daemon:
         """Apply the files of the command line, then, if asked, wait until everything is settled."""
         for path in expand(self._options.files):
             data = await anyio.Path(path).read_bytes()
-            await parts.intake.take_file(data, f"file:{path.name}", path.suffix, partial(self._say_rejected, path))
+            await parts.intake.take_file(
+                data, f"file:{fit_path(path.name)}", path.suffix, partial(self._say_rejected, path)
+            )
         if self._options.until_settled:
             await parts.settling.wait()
             self._stop.set()
 
     def _say_rejected(self, path: Path, receipt: Receipt) -> None:
         for problem in receipt.problems:
-            self._log.error("a document was rejected", file=str(path), job=receipt.identity, problem=problem)
+            self._log.error("a document was rejected", file=fit_path(path), job=receipt.identity, problem=problem)
 
     async def _last_words(self, parts: "_Parts") -> None:
         """Events already committed go out, as far as their sinks take them now."""

@@ -1,22 +1,23 @@
 """Inbox -> jobs: applies documents and commands to the jobs of one lane, in the order of their arrival.
 
 Invariant: an entry is consumed in the same commit as what it changed, so that it is applied once; a sender who waits
-hears the verdict after that commit, never before. What a document changes is decided in `transitions.wanting`.
+hears the verdict after that commit, never before. What a document changes is decided in `transitions.wanting`; which
+entries wait for an answer of AWS, and those behind them, in `resolutions`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from controller.desk import AT_ONCE, Desk, wait_for_store
 from controller.documents import from_json
-from controller.errors import AwsError
 from controller.events import Event
 from controller.limits import is_spent
 from controller.model import Identity, Job, Observation, Phase, Stub, Todo
 from controller.pieces import InPieces
+from controller.resolutions import Ready, Resolutions, arguments_of
 from controller.store import DeadLetter, Entry, EntryType
 from controller.transitions.step import Step
 from controller.transitions.wanting import (
@@ -38,29 +39,30 @@ class Orders:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._resolutions = Resolutions(desk)
 
     async def run(self) -> None:
         """Apply what arrives until the desk drains; whatever is left then waits in the store."""
         desk = self._desk
         while not desk.draining:
-            applied = 0
+            idle_s = 0.0
 
             async def step() -> bool:
-                nonlocal applied
-                entries = await desk.store.inbox(desk.lane, AT_ONCE)
-                applied = len(entries)
-                if entries:
-                    await self._apply(entries)
+                nonlocal idle_s
+                ready = await self._resolutions.look_up(await desk.store.inbox(desk.lane, AT_ONCE))
+                if ready.entries:
+                    await self._apply(ready)
+                else:
+                    idle_s = IDLE_S if ready.again_s is None else min(IDLE_S, ready.again_s)
                 return True
 
-            if await wait_for_store(desk, step) and not applied:
-                await desk.wake.inbox.wait(IDLE_S)
+            if await wait_for_store(desk, step) and idle_s:
+                await desk.wake.inbox.wait(idle_s)
 
-    async def _apply(self, entries: Sequence[Entry]) -> None:
-        desk = self._desk
-        shown = await self._look_up_resolutions(entries)
+    async def _apply(self, ready: Ready) -> None:
+        desk, entries = self._desk, ready.entries
         async with desk.lock():
-            batch = _Batch(desk, await self._known(entries), await self._unless_taken(shown))
+            batch = _Batch(desk, await self._known(entries), await self._unless_taken(ready.shown))
             async for piece in InPieces(entries):
                 for entry in piece:
                     batch.add(entry, self._turned(batch.judge(entry), batch.known(entry.name)))
@@ -95,26 +97,6 @@ class Orders:
         if step.job.todo not in {Todo.CREATE, Todo.DELAY}:
             return verdict
         return replace(verdict, step=step.change(turn=self._desk.turn_of(step.job)))
-
-    async def _look_up_resolutions(self, entries: Sequence[Entry]) -> Mapping[int, Observation | str]:
-        """For `resolve --remote-id`: the remote job as AWS shows it now, or why it cannot be shown."""
-        desk, kind = self._desk, self._desk.kind
-        shown: dict[int, Observation | str] = {}
-        for entry in entries:
-            remote_id = _arguments(entry).get("remoteId") if entry.type is EntryType.RESOLVE else None
-            if not isinstance(remote_id, str):
-                continue
-            if not desk.can_own(remote_id):
-                shown[entry.id] = f"{remote_id} is not the ARN of a {kind.short} of this account and Region"
-                continue
-            try:
-                reply = await desk.calls.send("get", kind.get, {kind.get_parameter: remote_id})
-            except AwsError as error:
-                shown[entry.id] = f"AWS does not show {remote_id}: {error.message}"
-                continue
-            observation = kind.observe_detail(reply.body, remote_id)
-            shown[entry.id] = observation or f"AWS shows no status of {remote_id}"
-        return shown
 
     async def _unless_taken(self, shown: Mapping[int, Observation | str]) -> Mapping[int, Observation | str]:
         """While holding the lock: a remote id belongs to one attempt, and a person may name that of another."""
@@ -173,7 +155,7 @@ class _Batch:
             return command_delete(job, context)
         if entry.type is EntryType.RETRY:
             return command_retry(job, context)
-        arguments = _arguments(entry)
+        arguments = arguments_of(entry)
         observation = self._shown.get(entry.id)
         if isinstance(observation, str):
             return Verdict(Answer.REJECTED, observation)
@@ -195,7 +177,7 @@ class _Batch:
         why = self._desk.record.pause_reason if self.paused is None else self.pause_reason
         if pause == paused_now and not (pause and is_spent(why)):  # the guard's own pause ends by itself
             return Verdict(Answer.UNCHANGED, "paused already" if pause else "not paused")
-        reason = str(_arguments(entry).get("reason") or "by command")[:500]
+        reason = str(arguments_of(entry).get("reason") or "by command")[:500]
         self.paused, self.pause_reason = pause, reason if pause else ""
         event = self._desk.lane_event("paused" if pause else "resumed", {"reason": reason})
         self.events.append(replace(event, sequence=event.sequence + len(self.events)))
@@ -246,8 +228,3 @@ def _taken(observation: Observation) -> str:
 def _same_place(before: Job, after: Job) -> bool:
     was, now = before.wishes, after.wishes
     return before.uid == after.uid and (was.priority, was.group) == (now.priority, now.group)
-
-
-def _arguments(entry: Entry) -> Mapping[str, Any]:
-    arguments = orjson.loads(entry.body) if entry.body else {}
-    return arguments if isinstance(arguments, Mapping) else {}

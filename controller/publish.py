@@ -102,9 +102,10 @@ class Publisher:
             NotFoundError: there is no such sink.
         """
         for loop in self._loops:
-            if loop.name == name:
+            if loop.name in {name, name.removesuffix(":")}:  # `log:` in the settings is `log`
                 return loop.resume()
-        raise NotFoundError(f"{name[:200]!r} is no sink of this daemon; `ferryman doctor` names them")
+        known = ", ".join(loop.name for loop in self._loops)
+        raise NotFoundError(f"{name[:200]!r} is no sink of this daemon; its sinks are {known or 'none'}")
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled, or until drained."""

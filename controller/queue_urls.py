@@ -48,7 +48,9 @@ def parse_queue_url(setting: str) -> QueueUrl:
     """
     parts = urlsplit(setting.removeprefix(SQS_PREFIX))
     host = parts.netloc.rpartition("@")[2]
-    if parts.scheme not in ("http", "https") or not host or not parts.path.strip("/") or parts.query or parts.fragment:
+    # An @ in what looks like a path is of credentials that hold a slash, and would show them in the queue's name.
+    wrong = parts.query or parts.fragment or "@" in parts.path
+    if parts.scheme not in ("http", "https") or not host or not parts.path.strip("/") or wrong:
         raise SettingsError(f"{SQS_PREFIX}<queue URL> needs a URL like https://sqs.eu-west-1.amazonaws.com/123/name")
     url = f"{parts.scheme}://{host}{parts.path}"
     match = _AWS_HOST.fullmatch(host.lower())

@@ -24,11 +24,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from controller.errors import SettingsError
+from controller.settings_problems import not_json, problems_of, unknown_variable
 
 PREFIX: Final = "FERRYMAN_"
 CONFIG_VARIABLE: Final = "FERRYMAN_CONFIG"
 CLIENT_VARIABLES: Final = frozenset({"FERRYMAN_CONFIG", "FERRYMAN_SERVER"})
 """Variables of the command line, which are not settings of the daemon."""
+LAST_WORDS_S: Final = 3.0
+"""The end of `grace_s`: calls are answered and recorded by then, and events go out."""
 
 Seconds = Annotated[float, Field(gt=0, le=31_622_400)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -151,7 +154,7 @@ class ReconcileSettings(Group):
 
 class AwsSettings(Group):
     timeout_s: Seconds = 15
-    """Deadline of one AWS call, the wait for a connection included; shorter than `grace_s`."""
+    """Deadline of one AWS call, the wait for a connection included; at least 3 s shorter than `grace_s`."""
     connect_timeout_s: Seconds = 5
     pool: Annotated[int, Field(ge=1, le=1000)] = 64
     """Connections, and calls in flight, of each service and scope."""
@@ -265,8 +268,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if self.aws.timeout_s >= self.grace_s:
-            raise ValueError("aws.timeout_s must be shorter than grace_s, so that calls in flight can finish")
+        if self.aws.timeout_s > self.grace_s - LAST_WORDS_S:
+            raise ValueError(
+                f"aws.timeout_s must be at least {LAST_WORDS_S:g} s shorter than grace_s,"
+                " so that a stop can wait for calls in flight and then for their events"
+            )
+        if self.http.probe_port and self.http.probe_port == self.http.port:
+            raise ValueError("http.probe_port and http.port are the same: give the probes a port of their own")
         return self
 
     def limits_of(self, kind: str) -> LimitSettings:
@@ -285,9 +293,10 @@ def load_settings(config: Path | None, environment: Mapping[str, str] = os.envir
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from error
+        raise SettingsError(problems_of(error, Settings)) from error
     except ValueError as error:  # pydantic-settings: a variable that should be JSON is not
-        raise SettingsError(f"a FERRYMAN_ variable cannot be read: {error}") from error
+        named = not_json(Settings, PREFIX, environment)
+        raise SettingsError(named or f"a FERRYMAN_ variable cannot be read: {error}") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -305,18 +314,4 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         if not variable.startswith(PREFIX) or variable in CLIENT_VARIABLES:
             continue
         if variable.removeprefix(PREFIX).split("__")[0] not in known:
-            raise SettingsError(f"{variable} is not a setting; see config/ferryman.toml for all of them")
-
-
-def _sentence(error: ValidationError) -> str:
-    """Every problem with its path; values are left out, they may be secrets."""
-    problems = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: "
-        + (
-            "is not a setting; see config/ferryman.toml for all of them"
-            if item["type"] == "extra_forbidden"
-            else item["msg"].removeprefix("Value error, ")
-        )
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return "wrong settings: " + "; ".join(problems)
+            raise SettingsError(unknown_variable(variable, PREFIX, known))

@@ -23,7 +23,7 @@ _log = structlog.get_logger("ferryman")
 
 
 async def tidy(store: Store, keep: StoreSettings, sinks: Sequence[str], clock: Clock) -> None:
-    """Forget the sinks of earlier settings, and now and then remove what is too old; until cancelled.
+    """Let events wait for the sinks of these settings alone, and now and then remove what is too old; until cancelled.
 
     Args:
         store: of the daemon.

@@ -1,4 +1,4 @@
-"""Texts of answers from the network, made fit to keep: in a store, an event, a log line.
+"""Texts from outside, of answers and of file systems, made fit to keep: in a store, an event, a log line.
 
 Invariant: what comes out has a known length, is valid UTF-8 without NUL, and holds no credential of a URL. An
 identifier is never mended: one that is not as it should be is none. Pure, and cheap for a text that is fit already.
@@ -39,6 +39,11 @@ def fit_message(value: object) -> str | None:
 def fit_identifier(value: object) -> str | None:
     """An identifier; None for what cannot be one."""
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+def fit_path(path: object) -> str:
+    """A file's name or path as text: they are bytes, and need not be UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def named(entries: Iterable[Mapping[str, Any]], member: str) -> set[str]:

@@ -43,6 +43,11 @@ SAVE_S: Final = 30.0
 PRUNE_S: Final = 60.0
 DENIED_WAIT_S: Final = 60.0
 
+FAR_S: Final = 1800.0
+"""Longer than any call of a job is put off, and shorter than a clock is ahead that is in another time zone."""
+NEVER: Final = 1e12
+_PACED_HERE: Final = (Todo.GET, Todo.STOP, Todo.DELETE, Todo.RESOLVE)
+"""What is due when Ferryman says so; a pause between attempts is a person's wish, and may be long."""
 _LIVE: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 Handler = Callable[[Sequence[Job]], Awaitable[None]]
@@ -74,6 +79,7 @@ class Upkeep:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._clock_known = False
         self._wall_ahead_s = desk.clock.now() - desk.clock.monotonic()
         settings = desk.settings.reconcile
         self._cadence = ReadCadence(settings.interval, settings.interval_min)
@@ -243,6 +249,9 @@ class Upkeep:
     async def _deadlines_once(self) -> bool:
         desk = self._desk
         aws_now = desk.clients.aws_now()
+        if not self._clock_known:
+            await self._bring_forward()
+            self._clock_known = aws_now is not None
         if aws_now is None:
             return True
         if jobs := await desk.store.without_deadline(desk.lane, BATCH):
@@ -253,6 +262,17 @@ class Upkeep:
         if jobs := await desk.store.overdue(desk.lane, aws_now, BATCH):
             await desk.apply([(job.id, partial(self._overdue, aws_now=aws_now)) for job in jobs])
         return True
+
+    async def _bring_forward(self) -> None:
+        """What is due later than any wait lasts was put off by a clock of this host's that was ahead: it is due now."""
+        desk = self._desk
+        now = desk.aws_now()
+        beyond = now + max(FAR_S, 2 * desk.settings.reconcile.interval)
+        for todo in _PACED_HERE:
+            after = beyond
+            while jobs := await desk.store.jobs_to(desk.lane, todo, NEVER, BATCH, due_after=after):
+                await desk.apply([(job.id, partial(_due, now=now, beyond=beyond)) for job in jobs])
+                after = jobs[-1].due_at
 
     def _overdue(self, job: Job, *, aws_now: float) -> Step | None:
         if job.terminal or job.deadline_exceeded or job.deadline_at is None or job.deadline_at > aws_now:
@@ -295,6 +315,10 @@ class Upkeep:
             await desk.commit_locked((), events=(event,), paused=False)
         desk.wake.dispatch.set()
         return True
+
+
+def _due(job: Job, *, now: float, beyond: float) -> Step | None:
+    return Step(job).change(due_at=now) if job.todo in _PACED_HERE and job.due_at > beyond else None
 
 
 def _same_attempt(job: Job, attempt: Attempt) -> bool:

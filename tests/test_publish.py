@@ -269,7 +269,7 @@ async def test_a_receiver_that_is_gone_gets_nothing_more_until_it_is_let_go_on(t
             await until(lambda: publisher.status()[0].disabled)
             assert publisher.resume(publisher.status()[0].name)
             assert not publisher.resume(publisher.status()[0].name)
-            with pytest.raises(NotFoundError, match="no sink of this daemon"):
+            with pytest.raises(NotFoundError, match="no sink of this daemon; its sinks are "):
                 publisher.resume("webhook:elsewhere")
             await until(lambda: publisher.status()[0].depth == 0)
             assert not publisher.status()[0].disabled

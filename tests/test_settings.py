@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from controller.errors import SettingsError
-from controller.settings import LimitSettings, Scope, Settings, load_settings
+from controller.settings import LAST_WORDS_S, LimitSettings, Scope, Settings, load_settings
 
 REFERENCE = Path(__file__).resolve().parent.parent / "config" / "ferryman.toml"
 
@@ -69,10 +69,42 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         pytest.param("FERRYMAN_HTTP__PORT", "70000", "http.port", id="range"),
         pytest.param("FERRYMAN_HTTP__COLOUR", "red", "http.colour: is not a setting", id="unknown in a group"),
         pytest.param("FERRYMAN_COLOUR", "red", "FERRYMAN_COLOUR", id="unknown group"),
-        pytest.param("FERRYMAN_SCOPES", "{", "cannot be read", id="not JSON"),
+        pytest.param("FERRYMAN_COLOR", "red", "config/ferryman.toml", id="unknown group, nothing near"),
+        pytest.param("FERRYMAN_QUEU__SOURCES", "[]", "did you mean FERRYMAN_QUEUE[?]", id="misspelt group"),
+        pytest.param("FERRYMAN_QUEUE__SORCES", "[]", "did you mean queue.sources[?]", id="misspelt"),
+        pytest.param(
+            "FERRYMAN_SCOPES", "{", 'FERRYMAN_SCOPES is not JSON: write \'{"default": {"region"', id="not JSON"
+        ),
+        pytest.param(
+            "FERRYMAN_QUEUE__SOURCES",
+            "dir:canary",
+            r'FERRYMAN_QUEUE__SOURCES is not JSON: write .\["dir:spool"\].$',
+            id="one source that is not JSON",
+        ),
+        pytest.param("FERRYMAN_QUEUE__BUCKETS", "canary", r"FERRYMAN_QUEUE__BUCKETS is not JSON: write '\[", id="list"),
+        pytest.param("FERRYMAN_HTTP", "canary", "FERRYMAN_HTTP is not JSON: write '{", id="a group that is not JSON"),
+        pytest.param(
+            "FERRYMAN_QUEUE",
+            '{"sources": "dir:canary"}',
+            r"queue.sources: must be a list of texts: \[.dir:",
+            id="a text for a list",
+        ),
+        pytest.param(
+            "FERRYMAN_LIMITS__X__CREATE",
+            "2",
+            "limits.x.create: must be a table with rate and burst",
+            id="a number for a table",
+        ),
+        pytest.param("FERRYMAN_HTTP__ENABLED", "perhaps", "http.enabled: must be true or false$", id="truth"),
+        pytest.param("FERRYMAN_QUEUE__RECEIVERS", "0", "queue.receivers: must be at least 1$", id="too small"),
+        pytest.param("FERRYMAN_GRACE_S", "1e9", "grace_s: must be at most 31622400$", id="too large"),
+        pytest.param("FERRYMAN_LOG__LEVEL", "loud", "log.level: must be 'debug', 'info', .*'error'$", id="choice"),
+        pytest.param("FERRYMAN_EVENTS__SINKS", "[{}]", r"events.sinks.0.url: is required$", id="missing"),
         pytest.param("FERRYMAN_SCOPES", "{}", "at least one scope", id="no scope"),
         pytest.param("FERRYMAN_SCOPES", '{"a/b": {}}', "not a scope's name", id="scope's name"),
-        pytest.param("FERRYMAN_AWS__TIMEOUT_S", "60", "shorter than grace_s", id="inconsistent"),
+        pytest.param("FERRYMAN_AWS__TIMEOUT_S", "17.1", "at least 3 s shorter than grace_s", id="longer than a stop"),
+        pytest.param("FERRYMAN_GRACE_S", "17.9", "at least 3 s shorter than grace_s", id="a stop too short"),
+        pytest.param("FERRYMAN_HTTP__PROBE_PORT", "8470", "http.probe_port and http.port are the same", id="one port"),
         pytest.param("FERRYMAN_RECONCILE__INTERVAL", "0", "reconcile.interval", id="zero"),
         pytest.param("FERRYMAN_RECONCILE__INTERVAL", "nan", "reconcile.interval", id="nan"),
     ],
@@ -81,6 +113,14 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, variab
     with pytest.raises(SettingsError, match=said.replace("'", ".")) as caught:
         load(monkeypatch, **{variable: value})
     assert "\n" not in str(caught.value)
+    assert "Input should" not in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_call_may_last_as_long_as_a_stop_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defaults fit each other, and so does the longest call of the shortest stop."""
+    assert load(monkeypatch).aws.timeout_s + LAST_WORDS_S <= load(monkeypatch).grace_s
+    assert load(monkeypatch, FERRYMAN_GRACE_S="18").grace_s == 18
 
 
 def test_a_secret_is_not_in_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +134,12 @@ def test_a_secret_is_not_in_the_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         pytest.param("[http\n", "is not TOML", id="broken"),
         pytest.param("[http]\ncolour = 1\n", "http.colour: is not a setting", id="unknown"),
+        pytest.param(
+            "[limits.bedrock.ModelInvocationJob]\njobs = 3\n",
+            r'put the kind in quotes: \[limits."bedrock.ModelInvocationJob"\]',
+            id="a kind without quotes",
+        ),
+        pytest.param('[scopes.a]\nrole-arn = "x"\n', r"did you mean scopes.a.role_arn\?", id="misspelt in a scope"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:

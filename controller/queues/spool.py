@@ -13,11 +13,12 @@ import errno
 import heapq
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from anyio import to_thread
@@ -26,6 +27,7 @@ from controller.documents import FILE_BOUNDS
 from controller.errors import SettingsError
 from controller.queues import Delivery, Settled, SourceUnavailableError
 from controller.seams import Clock
+from controller.untrusted import fit_path
 
 SPOOL_PREFIX: Final = "dir:"
 DONE: Final = "done"
@@ -41,6 +43,8 @@ _REASONS_MAX: Final = 1000
 _TRANSIENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.EINTR, errno.ESTALE})
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _Stamp = tuple[int, int, int]
 """What tells one content of a name from the next: inode, modification time, size."""
@@ -59,7 +63,7 @@ class Spool:
     batch = FILES_MAX
 
     def __init__(self, directory: Path, poll_s: float, size_max: int, clock: Clock) -> None:
-        self.name = f"{SPOOL_PREFIX}{directory}"
+        self.name = f"{SPOOL_PREFIX}{fit_path(directory)}"
         self._directory = directory
         self._poll_s = poll_s
         self._size_max = size_max
@@ -67,19 +71,20 @@ class Spool:
         self._stamps: dict[str, _Stamp] = {}
         self._unmoved: dict[str, _Move] = {}
         self._idle = False
+        self._busy = False
 
     async def receive(self) -> Sequence[Delivery]:
         """The first files by name; waits one `poll_s` first where the last look found nothing."""
         if self._idle:
             await self._clock.sleep(self._poll_s)
-        await to_thread.run_sync(self._move_again)
+        await self._in_thread(self._move_again)
         if len(self._unmoved) >= FILES_MAX:
-            raise SourceUnavailableError(f"files in {self._directory} were applied but cannot be moved away")
+            raise SourceUnavailableError(f"files in {fit_path(self._directory)} were applied but cannot be moved away")
         try:
-            deliveries = await to_thread.run_sync(self._take)
+            deliveries = await self._in_thread(self._take)
         except OSError as error:
             self._idle = True
-            raise SourceUnavailableError(f"cannot read {self._directory}: {error.strerror}") from error
+            raise SourceUnavailableError(f"cannot read {fit_path(self._directory)}: {error.strerror}") from error
         self._idle = not deliveries
         return deliveries
 
@@ -90,7 +95,25 @@ class Spool:
         for item in settled:
             stamp = self._stamps.pop(item.delivery.id, None)
             if stamp is not None:
-                await to_thread.run_sync(self._move, _Move(item, stamp))
+                await self._in_thread(partial(self._move, _Move(item, stamp)))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Work on the file system, in one thread at a time.
+
+        A file system that hangs must hold a thread, not the process's end. What a cancelled caller leaves to its thread
+        is harmless: a read changes nothing, and a file that is to be moved away was applied.
+        """
+        if self._busy:
+            raise SourceUnavailableError(f"an earlier look into {fit_path(self._directory)} has not ended")
+
+        def alone() -> T:
+            self._busy = True
+            try:
+                return work()
+            finally:
+                self._busy = False
+
+        return await to_thread.run_sync(alone, abandon_on_cancel=True)
 
     def _take(self) -> list[Delivery]:
         self._stamps.clear()
@@ -129,11 +152,11 @@ class Spool:
             return None
         except OSError as error:
             if error.errno in _TRANSIENT:
-                _log.warning("spool.unreadable", source=self.name, file=_shown(name), problem=error.strerror)
+                _log.warning("spool.unreadable", source=self.name, file=fit_path(name), problem=error.strerror)
                 return None
             problem, body = f"cannot be read: {error.strerror}", b""
         self._stamps[name] = _stamp(found)
-        origin = f"{self.name}/{_shown(name)}"
+        origin = f"{self.name}/{fit_path(name)}"
         return Delivery(name, body, origin, suffix=path.suffix, problem=problem)
 
     def _content(self, path: Path) -> bytes:
@@ -156,11 +179,11 @@ class Spool:
             self._move_away(source, move)
         except OSError as error:
             if not os.path.lexists(source):
-                _log.warning("spool.vanished", source=self.name, file=_shown(delivery.id))
+                _log.warning("spool.vanished", source=self.name, file=fit_path(delivery.id))
                 return
             # It was applied: leaving it where it is must not apply it again and again.
             self._unmoved[delivery.id] = move
-            _log.warning("spool.unmoved", source=self.name, file=_shown(delivery.id), problem=error.strerror)
+            _log.warning("spool.unmoved", source=self.name, file=fit_path(delivery.id), problem=error.strerror)
 
     def _move_away(self, source: Path, move: _Move) -> None:
         if _stamp(source.lstat()) != move.stamp:
@@ -211,11 +234,6 @@ def _reasons(settled: Settled) -> str:
     if rejected > _REASONS_MAX:
         lines.append(f"and {rejected - _REASONS_MAX} more")
     return "\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
-
-
-def _shown(name: str) -> str:
-    """A file name as text: names are bytes, and need not be UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @asynccontextmanager

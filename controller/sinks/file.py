@@ -18,6 +18,7 @@ from anyio import to_thread
 from controller.errors import SettingsError
 from controller.sinks import Delivered, Later, Outcome
 from controller.store import OutboxEvent
+from controller.untrusted import fit_path
 
 FILE_PREFIX: Final = "file:"
 _TAIL_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -32,7 +33,7 @@ class FileSink:
     whole = True
 
     def __init__(self, path: str) -> None:
-        self.name = f"{FILE_PREFIX}{path}"
+        self.name = f"{FILE_PREFIX}{fit_path(path)}"
         self._path = path
         self._descriptor: int | None = None
         self._writing = False
@@ -45,7 +46,7 @@ class FileSink:
             # A file system that hangs must hold a thread, not the process's end.
             await to_thread.run_sync(self._append, lines, abandon_on_cancel=True)
         except OSError as error:
-            return [Later(f"cannot write {self._path}: {error.strerror}")] * len(events)
+            return [Later(f"cannot write {fit_path(self._path)}: {error.strerror}")] * len(events)
         return [Delivered()] * len(events)
 
     def open(self) -> None:
@@ -135,7 +136,7 @@ async def open_file_sink(url: str) -> AsyncIterator[FileSink]:
     try:
         await to_thread.run_sync(sink.open)
     except OSError as error:
-        raise SettingsError(f"events cannot be written to {path}: {error.strerror}") from error
+        raise SettingsError(f"events cannot be written to {fit_path(path)}: {error.strerror}") from error
     try:
         yield sink
     finally:

@@ -223,7 +223,9 @@ class LaneStore(Protocol):
 
     async def jobs_by_id(self, ids: Sequence[int]) -> Sequence[Job]: ...
 
-    async def jobs_to(self, lane: str, todo: Todo, due_before: float, limit: int) -> Sequence[Job]:
+    async def jobs_to(
+        self, lane: str, todo: Todo, due_before: float, limit: int, due_after: float = -1.0
+    ) -> Sequence[Job]:
         """Jobs whose `todo` is due, the longest due first; any but `Todo.CREATE`, for which see `queue_heads`."""
 
     async def next_due(self, lane: str, todo: Todo) -> float | None:
@@ -304,7 +306,7 @@ class Outbox(Protocol):
         """Move cursors; durable when it returns."""
 
     async def keep_sinks(self, sinks: Sequence[str]) -> None:
-        """Forget the cursors of every other sink, so that events no longer wait for it."""
+        """Let events wait for these sinks, one that has taken none yet included, and no longer for any other."""
 
 
 class StoreReads(Protocol):

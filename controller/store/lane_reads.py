@@ -80,7 +80,13 @@ _STUBS_NAMED: Final = select(*(STUBS.c[name] for name in STUB_COLUMNS)).where(
 )
 _ENTRIES: Final = select(*INBOX.c).where(INBOX.c.lane == bindparam("of_lane")).order_by(INBOX.c.id).limit(_LIMIT)
 _TO_DO: Final = with_attempts(
-    jobs_where(_LANE, _HAS_TODO, _J.todo == bindparam("what"), _J.due_at <= bindparam("before"))
+    jobs_where(
+        _LANE,
+        _HAS_TODO,
+        _J.todo == bindparam("what"),
+        _J.due_at <= bindparam("before"),
+        _J.due_at > bindparam("after"),
+    )
     .order_by(_J.due_at)
     .limit(_LIMIT),
     "due_at",
@@ -208,10 +214,12 @@ class LaneReads:
     async def jobs_by_id(self, ids: Sequence[int]) -> Sequence[Job]:
         return [job for part in in_lists(ids) for job in await self._jobs(_BY_ID, ids=part)]
 
-    async def jobs_to(self, lane: str, todo: Todo, due_before: float, limit: int) -> Sequence[Job]:
+    async def jobs_to(
+        self, lane: str, todo: Todo, due_before: float, limit: int, due_after: float = -1.0
+    ) -> Sequence[Job]:
         if todo is Todo.CREATE:
             raise ValueError("jobs to create wait in queues: see queue_heads")
-        return await self._jobs(_TO_DO, of_lane=lane, what=todo.value, before=due_before, up_to=limit)
+        return await self._jobs(_TO_DO, of_lane=lane, what=todo.value, before=due_before, after=due_after, up_to=limit)
 
     async def next_due(self, lane: str, todo: Todo) -> float | None:
         rows = await self._database.read(_NEXT_DUE, {"of_lane": lane, "what": todo.value})

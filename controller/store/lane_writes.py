@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from controller.errors import FencedOutError
 from controller.events import render
-from controller.model import TERMINAL, Attempt, Desired, Job, Phase
+from controller.model import TERMINAL, UID_LENGTH_IN_NAME, Attempt, Desired, Job, Phase
 from controller.seams import Clock
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneWrite, RemoteIdTakenError
 from controller.store.database import Database, ManyRows, Transaction, in_lists
@@ -53,6 +53,10 @@ _TAKE: Final = (
 
 _HOLDERS: Final = select(ATTEMPTS.c.remote_id, ATTEMPTS.c.job_id, ATTEMPTS.c.incarnation, ATTEMPTS.c.number).where(
     ATTEMPTS.c.lane == bindparam("of_lane"), ATTEMPTS.c.remote_id.in_(bindparam("remote_ids", expanding=True))
+)
+
+_STUBS_NAMED: Final = select(STUBS.c.name, STUBS.c.uid).where(
+    STUBS.c.lane == bindparam("of_lane"), STUBS.c.name.in_(bindparam("names", expanding=True))
 )
 
 Rows = list[tuple[Any, ...]]
@@ -332,8 +336,24 @@ class _Prepared:
         await transaction.many(texts.delete(ORPHANS, ("lane", "remote_name")), [(lane, name) for name in found])
         await transaction.many(
             texts.insert(ORPHANS, ("lane", "remote_name", "remote_id")),
-            [(lane, name, remote_id) for name, remote_id in found.items()],
+            [(lane, name, found[name]) for name in found.keys() - await self._of_stubs(transaction, list(found))],
         )
+
+    async def _of_stubs(self, transaction: Transaction, remote_names: Sequence[str]) -> set[str]:
+        """Those of jobs that ended and were pruned: nobody will look for them.
+
+        Only where a remote name begins with its job's own name, which finds the stub without a look through them all.
+        """
+        begun: dict[tuple[str, str], list[str]] = {}
+        for remote_name in remote_names:
+            name, _, uid = remote_name.rpartition("-")[0].rpartition("-")
+            begun.setdefault((name, uid), []).append(remote_name)
+        of_stubs: set[str] = set()
+        for part in in_lists(sorted({name for name, _ in begun})):
+            rows = await transaction.execute(_STUBS_NAMED, {"of_lane": self._old.lane, "names": part})
+            for stub in rows:
+                of_stubs.update(begun.get((stub.name, stub.uid[:UID_LENGTH_IN_NAME]), ()))
+        return of_stubs
 
 
 def _to_be_deleted(job: Job) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 
+from controller.events import CONTROLLER_LANE
 from controller.store import DeadLetter, OutboxEvent
 from controller.store.database import Database, Transaction
 from controller.store.lane_writes import insert_dead_letters
@@ -54,6 +55,10 @@ class SqlOutbox:
     async def keep_sinks(self, sinks: Sequence[str]) -> None:
         async def work(transaction: Transaction) -> None:
             await transaction.execute(delete(CURSORS).where(CURSORS.c.sink.not_in(list(sinks))))
+            known = set((await transaction.execute(select(CURSORS.c.sink).distinct())).scalars())
+            # At 0 in one lane, and so in each that has no cursor: events wait for a sink that never took any.
+            for sink in sorted(set(sinks) - known):
+                await transaction.execute(insert(CURSORS).values(sink=sink, lane=CONTROLLER_LANE, seq=0))
 
         await self._writer.submit(work)
 

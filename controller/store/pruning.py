@@ -1,6 +1,6 @@
 """What is too old goes: delivered events, dead letters, stubs. A bounded number of rows at a time.
 
-Invariant: no event goes before every sink with a cursor has passed it.
+Invariant: no event goes before every sink with a cursor has passed it; `keep_sinks` gives one to each sink there is.
 """
 
 from typing import Any, Final

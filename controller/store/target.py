@@ -1,6 +1,6 @@
 """Where a store is: the one place that reads a store's URL.
 
-Invariant: `shown` names the store in messages and never holds a password.
+Invariant: what is shown of a store in messages never holds a password.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,11 @@ class Target:
     """With the asynchronous driver."""
     path: Path | None
     shown: str
+
+    @property
+    def shown_url(self) -> str:
+        """As much of the URL as may be shown."""
+        return self.shown if self.path is None else f"sqlite:///{self.path}"
 
 
 def parse_target(text: str) -> Target:

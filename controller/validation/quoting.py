@@ -95,7 +95,12 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str | None:
     """The known name that `name` most likely stands for, if one is near."""
     if not isinstance(name, str) or len(name) > _GUESSED_LENGTH_MAX:
         return None
-    by_folded = {other.replace("_", "").replace("-", "").lower(): other for other in known}
-    folded = name.replace("_", "").replace("-", "").lower()
-    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.75)
+    by_folded = {_folded(other): other for other in known}
+    near = difflib.get_close_matches(_folded(name), by_folded, n=1, cutoff=0.75)
     return by_folded[near[0]] if near else None
+
+
+def _folded(name: str) -> str:
+    """Without what people leave out or put in: hyphens, capitals, the plural of `retry`."""
+    text = name.replace("_", "").replace("-", "").lower()
+    return f"{text[:-3]}y" if text.endswith("ies") else text

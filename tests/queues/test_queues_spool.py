@@ -2,12 +2,15 @@
 
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from controller.errors import SettingsError
 from controller.queues import Delivery, Settled, SourceUnavailableError
@@ -238,6 +241,56 @@ async def test_odd_names(tmp_path: Path) -> None:
         await settle(source, taken[0], "bad")
         await settle(source, taken[1])
         assert await receive(source) == []
+
+
+async def test_a_directory_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")
+    directory.mkdir()
+    (directory / "a.json").write_text("{}")
+    async with spool(directory) as source:
+        (taken,) = await receive(source)
+        assert source.name.encode().endswith(b"/caf\\udce9")
+        assert taken.origin == f"{source.name}/a.json"
+        await settle(source, taken)
+        directory.rename(tmp_path / "elsewhere")
+        with pytest.raises(SourceUnavailableError) as gone:
+            await receive(source)
+        assert str(gone.value).encode()
+
+
+@pytest.mark.parametrize("step", ["_names", "_move_again", "_move_away"])
+async def test_a_file_system_that_hangs_holds_up_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    hung, released = threading.Event(), threading.Event()
+    real = getattr(Spool, step)
+
+    def hang(*arguments: Any) -> Any:
+        hung.set()
+        assert released.wait(60)
+        return real(*arguments)
+
+    async def work(source: Spool) -> None:
+        await source.acknowledge([Settled(each, 1) for each in await source.receive()])
+
+    async with spool(tmp_path) as source:
+        monkeypatch.setattr(Spool, step, hang)
+        try:
+            with anyio.fail_after(30):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(work, source)
+                    await to_thread.run_sync(hung.wait)
+                    tasks.cancel_scope.cancel()
+            with pytest.raises(SourceUnavailableError, match="has not ended"):
+                await receive(source)
+        finally:
+            released.set()
+        with anyio.fail_after(30):
+            while source._busy:
+                await anyio.sleep(0.01)  # the end of a thread that nobody waits for
+        await work(source)
+    assert names(tmp_path / "done") == ["a.json"]
 
 
 async def test_a_directory_that_goes_away_is_waited_for(tmp_path: Path) -> None:

@@ -298,7 +298,16 @@ def test_queue_urls(setting: str, url: str, region: str, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["sqs:", "sqs:queue", "sqs:https://h/", "sqs:https://h/q?token=canary", "sqs://x/y"]
+    "setting",
+    [
+        "sqs:",
+        "sqs:queue",
+        "sqs:https://h/",
+        "sqs:https://h/q?token=canary",
+        "sqs://x/y",
+        "sqs:https://me:can/canary@h/1/q",
+        "sqs:https://me:can#canary@h/1/q",
+    ],
 )
 def test_urls_of_no_queue(setting: str) -> None:
     with pytest.raises(SettingsError) as refused:

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from controller.desk import AT_ONCE
 from controller.kinds import KINDS
 from controller.model import Identity, make_remote_name, make_token, make_uid
-from controller.simulator import Fault, LoseReply, Refuse, app
+from controller.resolutions import GIVE_UP_S
+from controller.simulator import Fault, LoseReply, Refuse, Throttle, app
 from controller.simulator.errors import AwsError
 from controller.simulator.families import FAMILIES
-from controller.simulator.faults import DropConnection, Missed
+from controller.simulator.faults import DropConnection, Effect, Missed, RefuseCredentials
 from controller.store import EntryType
 from tests.documents import ACCOUNT, BATCH, BLUEPRINT, PROMPT, RECOMMENDATION, REGION, document, spec_of
 from tests.reliability.stage import Stage, perform
@@ -44,6 +48,98 @@ def test_a_person_names_the_remote_job_of_another(quick_folder: Path) -> None:
         await stage.until(lambda: len(stage.creates()) == 3, 60, "the lane goes on")
 
     perform(quick_folder, scene, options={"durations": LONG, "tags_show_blueprint_optimizations": False})
+
+
+async def _make_uncertain(stage: Stage, name: str) -> Any:
+    """A job whose create was carried out and not answered; returns what was made."""
+    stage.simulator.faults.add(Fault(effect=LoseReply(), operation="Invoke*", times=1))
+    await stage.send([document(BLUEPRINT, name)])
+    await stage.until(lambda: stage.all_in("Uncertain"), 3000, "it is uncertain")
+    return stage.creates()[0].arn
+
+
+def test_an_order_that_a_stop_meets_is_carried_out_by_the_next_start(quick_folder: Path) -> None:
+    """The stop comes while the look-up waits for its turn: an order that is durable is not thrown away."""
+
+    async def stopped(stage: Stage) -> None:
+        arn = await _make_uncertain(stage, "job")
+        order = {"remoteId": arn}
+        answer = await stage.ferryman.command(EntryType.RESOLVE, Identity("default", BLUEPRINT, "job"), order, wait_s=0)
+        assert answer["answer"] == "pending", answer
+
+    async def started_again(stage: Stage) -> None:
+        await stage.until(lambda: stage.all_in("Running", "Succeeded"), 300, "the order is carried out")
+        assert stage.told("job.resolved") == 1
+        assert len(stage.creates()) == 1
+
+    perform(
+        quick_folder,
+        stopped,
+        started_again,
+        limits={BLUEPRINT: {"get": {"rate": 0.2, "burst": 1}}},
+        options={"tags_show_blueprint_optimizations": False},
+        kinds=[BLUEPRINT],
+    )
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        pytest.param(Throttle(), id="throttled"),
+        pytest.param(DropConnection(), id="no-answer"),
+        pytest.param(Refuse(code="InternalServerException", status=500), id="server-error"),
+        pytest.param(RefuseCredentials(), id="scope-unavailable"),
+    ],
+)
+def test_an_order_waits_until_aws_answers_about_its_job(quick_folder: Path, effect: Effect) -> None:
+    """Neither lost nor in the way: documents of others are applied meanwhile, and orders to its job stay in order."""
+
+    async def scene(stage: Stage) -> None:
+        arn = await _make_uncertain(stage, "job")
+        fault = stage.simulator.faults.add(Fault(effect=effect, operation="GetBlueprint*", times=None))
+        before = stage.calls("GetBlueprintOptimizationStatus")
+        job = Identity("default", BLUEPRINT, "job")
+        named = await stage.ferryman.command(EntryType.RESOLVE, job, {"remoteId": arn}, wait_s=0)
+        again = await stage.ferryman.command(EntryType.RESOLVE, job, {"retry": True}, wait_s=0)
+        await stage.pass_time(600)
+        stage.facts["tries"] = stage.calls("GetBlueprintOptimizationStatus") - before
+        await stage.send([document(BLUEPRINT, "other", 1)])
+        assert (await stage.jobs())["job"]["phase"] == "Uncertain"
+        stage.simulator.faults.remove(fault)
+        await stage.until(lambda: stage.all_in("Running", "Succeeded"), 600, "both run")
+        assert stage.told("job.resolved") == 1
+        assert len(stage.creates()) == 2, (named, again)
+
+    facts = perform(
+        quick_folder,
+        scene,
+        options={"durations": LONG, "tags_show_blueprint_optimizations": False},
+        kinds=[BLUEPRINT],
+    )
+    assert 5 <= facts["tries"] <= 60
+
+
+def test_orders_that_aws_never_answers_about_hold_up_nobody(quick_folder: Path) -> None:
+    """More than are read at a time: what came after them is applied, and they are given up in the end."""
+
+    async def scene(stage: Stage) -> None:
+        arn = await _make_uncertain(stage, "job")
+        stage.simulator.faults.add(Fault(effect=DropConnection(), operation="GetBlueprint*", times=None))
+        job = Identity("default", BLUEPRINT, "job")
+        for _ in range(AT_ONCE + 10):
+            await stage.ferryman.command(EntryType.RESOLVE, job, {"remoteId": arn}, wait_s=0)
+        await stage.send([document(BLUEPRINT, "other", 1, desired="Stopped")])
+        await stage.ferryman.command(EntryType.RESOLVE, job, {"fail": True}, wait_s=0)
+        await stage.pass_time(GIVE_UP_S + 600)
+        assert (await stage.jobs())["job"]["phase"] == "Failed"
+
+    perform(
+        quick_folder,
+        scene,
+        settings={"queue": {"sources": []}},
+        options={"durations": QUICK, "tags_show_blueprint_optimizations": False},
+        kinds=[BLUEPRINT],
+    )
 
 
 def test_a_stop_that_is_refused_while_the_job_runs_on(quick_folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.model import Identity
+from controller.simulator import DropConnection, Fault
 from controller.store import EntryType
 from tests.documents import BATCH, BLUEPRINT, KINDS, PROMPT, RECOMMENDATION, document, spec_of
 from tests.reliability.stage import Stage, perform
@@ -86,3 +87,23 @@ def test_a_job_that_was_stopped_young_is_seen_to_have_ended(quick_folder: Path, 
         await stage.until(lambda: stage.all_in("Stopped"), 45 + 65, "their end is seen")
 
     perform(quick_folder, scene, options={"durations": {kind: {**LONG[kind], "Stopping": (45, 45)}}})
+
+
+def test_what_a_wrong_clock_put_off_is_not_left_for_hours(quick_folder: Path) -> None:
+    """A start while this host's clock is an hour ahead and nobody tells AWS's: Gets fail, and are tried again later."""
+
+    async def before(stage: Stage) -> None:
+        await stage.send([document(BLUEPRINT, "job")])
+        await stage.until(lambda: stage.all_in("Running"), 600, "it runs")
+        for operation, times in (("GetCallerIdentity", None), ("GetBlueprintOptimizationStatus", 1)):
+            stage.simulator.faults.add(Fault(effect=DropConnection(), operation=operation, times=times))
+        stage.host_wrong_s = 3600
+
+    async def after(stage: Stage) -> None:
+        await stage.pass_time(10)
+        stage.host_wrong_s = 0
+        await stage.until(lambda: stage.all_in("Succeeded"), 900, "its end is seen")
+
+    durations = {BLUEPRINT: {"Created": (5, 5), "InProgress": (60, 60)}}
+    options = {"durations": durations, "check_signature_date": False}
+    perform(quick_folder, before, after, kinds=[BLUEPRINT], options=options)

@@ -284,6 +284,8 @@ async def test_things_to_do_come_when_due_the_longest_due_first(place: Place) ->
         await insert(store, await store.take_lane(LANE), [*jobs, waiting("x", todo=Todo.STOP, due_at=1.0)])
         assert [job.due_at for job in await store.jobs_to(LANE, Todo.GET, 20.0, 10)] == [10.0, 20.0]
         assert [job.due_at for job in await store.jobs_to(LANE, Todo.GET, 99.0, 1)] == [10.0]
+        assert 10.0 not in [job.due_at for job in await store.jobs_to(LANE, Todo.GET, 99.0, 10, due_after=10.0)]
+        assert await store.jobs_to(LANE, Todo.GET, 99.0, 10, due_after=10.0)
         assert await store.next_due(LANE, Todo.GET) == 10.0
         assert await store.next_due(LANE, Todo.DELETE) is None
         with pytest.raises(ValueError, match="queue_heads"):
@@ -389,6 +391,24 @@ async def test_orphans_are_kept_until_they_have_an_attempt(place: Place) -> None
         assert await store.orphans(LANE, ["a-1", "b-1"]) == {"b-1": "arn:2"}
 
 
+async def test_orphans_of_pruned_jobs_are_not_kept(place: Place) -> None:
+    """Neither those found before the job was pruned, nor those found again; another life of its name is another job."""
+
+    def seen(name: str) -> Observation:
+        return Observation(f"arn:{name}", "Completed", Standing.COMPLETED, name=name)
+
+    job = ended(waiting("a-b"), at=1.0)
+    mine, other, elsewhere = f"a-b-{job.uid[:8]}-2", "a-b-aaaaaaaa-1", f"b-{job.uid[:8]}-1"
+    found = LaneWrite(LANE, orphans=[seen(mine), seen(other), seen(elsewhere)])
+    async with opened(place) as store:
+        record = await store.commit(await store.take_lane(LANE), found)
+        assert set(await store.orphans(LANE, [mine, other, elsewhere])) == {mine, other, elsewhere}
+        record, _ = await insert(store, record, [job])
+        record = await store.commit(record, LaneWrite(LANE, pruned=await store.prunable(LANE, 500.0, 10)))
+        await store.commit(record, found)
+        assert set(await store.orphans(LANE, [mine, other, elsewhere])) == {other, elsewhere}
+
+
 async def test_long_lists_of_names_and_ids(place: Place) -> None:
     async with opened(place) as store:
         _, jobs = await insert(store, await store.take_lane(LANE), [waiting(f"n{n:04}") for n in range(1100)])
@@ -414,6 +434,24 @@ async def test_cursors_move_and_are_durable(place: Place) -> None:
         assert replace(kept, id=0) == letter
         await store.keep_sinks(["file:x"])
         assert (await store.cursors("log:"), await store.cursors("file:x")) == ({}, {LANE: 1})
+
+
+async def test_events_wait_for_a_sink_that_has_never_taken_any(place: Place) -> None:
+    job = waiting("a")
+    async with opened(place) as store:
+        record = await store.take_lane(LANE)
+        await store.commit(record, LaneWrite(LANE, events=[event_of(job, n, at=float(n)) for n in (1, 2)]))
+        await store.advance("log:", {LANE: 2})
+        for _ in range(2):
+            await store.keep_sinks(["log:", "webhook:new"])
+            await store.prune(events_before=9.0, dead_letters_before=0, stubs_before=0, limit=100)
+            assert [each.seq for each in await store.events_after(LANE, 0, 10)] == [1, 2]
+        assert (await store.cursors("webhook:new")).get(LANE, 0) == 0
+        await store.advance("webhook:new", {LANE: 1, "controller": 3})
+        await store.keep_sinks(["log:", "webhook:new"])
+        assert await store.cursors("webhook:new") == {LANE: 1, "controller": 3}
+        await store.prune(events_before=9.0, dead_letters_before=0, stubs_before=0, limit=100)
+        assert [each.seq for each in await store.events_after(LANE, 0, 10)] == [2]
 
 
 @pytest.mark.parametrize(

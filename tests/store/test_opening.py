@@ -4,7 +4,9 @@ import os
 import re
 import sqlite3
 import sys
+import time
 from pathlib import Path
+from random import Random
 
 import anyio
 import asyncpg
@@ -14,9 +16,14 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
+from structlog.testing import capture_logs
 
 from controller import __version__
+from controller.control import Control
+from controller.daemon import RunOptions, Seams, run_daemon
 from controller.errors import SettingsError, StoreError
+from controller.settings import EventSettings, HttpSettings, Scope, Settings, StoreSettings
+from controller.simulator import IN_PROCESS_ENDPOINT, Simulator, SimulatorOptions, in_process_session
 from controller.store.schema import METADATA
 from controller.store.sqlite import APPLICATION_ID
 from controller.store.target import parse_target
@@ -70,6 +77,35 @@ def test_what_is_no_url_of_a_store_is_refused(url: str) -> None:
 def test_a_password_is_never_shown() -> None:
     target = parse_target("postgresql://user:s3cret@host/d?passfile=s3cret")
     assert target.shown == "postgresql://host/d"
+
+
+@pytest.mark.parametrize("password", ["s3cret", "s3/cret", "s3#cret", "s3?cret", "%73%33cret"])
+def test_a_password_is_not_in_the_url_that_is_shown(password: str) -> None:
+    assert parse_target(f"postgresql://user:{password}@host:1/d").shown_url == "postgresql://host:1/d"
+    assert parse_target("sqlite:////data/x.db").shown_url == "sqlite:////data/x.db"
+
+
+async def test_a_daemon_names_its_store_without_the_password(
+    postgresql_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+    settings = Settings(
+        store=StoreSettings(url=postgresql_place.url.replace(":@", ":s3/c#ret@")),
+        http=HttpSettings(enabled=False),
+        events=EventSettings(sinks=()),
+        scopes={"default": Scope(region="us-east-1", endpoint_url=IN_PROCESS_ENDPOINT)},
+    )
+
+    async def leave(control: Control) -> None:
+        control.shutdown()
+
+    with Simulator(SimulatorOptions(), now=time.time, random=Random(1)) as simulator, capture_logs() as said:
+        seams = Seams(transport=in_process_session(simulator), signals=False)
+        await run_daemon(settings, RunOptions(), watch=leave, seams=seams)
+    (store,) = [line["store"] for line in said if line["event"] == "ready"]
+    assert store.startswith("postgresql://")
+    assert "s3" not in str(said)
 
 
 async def test_a_server_that_is_not_there() -> None:
