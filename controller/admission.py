@@ -3,10 +3,10 @@
 Invariant: read from settings and paths alone; what a document must be is said in `documents`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from controller.documents import SUFFIXES, Policy
+from controller.documents import Policy, files_with_documents
 from controller.errors import SettingsError
 from controller.kinds import find_kind
 from controller.settings import Settings
@@ -30,8 +30,8 @@ def policy_of(settings: Settings) -> Policy:
     return Policy(scopes=dict.fromkeys(scopes, kinds), role_arns=queue.role_arns, buckets=queue.buckets)
 
 
-def expand(paths: Sequence[Path]) -> Sequence[Path]:
-    """The files meant: those named, and of directories those that can hold documents, by name.
+def expand(paths: Sequence[Path], own: Collection[Path] = ()) -> Sequence[Path]:
+    """The files meant: those named, and of directories those that can hold documents, but for `own` (absolute).
 
     Raises:
         SettingsError: a path cannot be read.
@@ -39,9 +39,16 @@ def expand(paths: Sequence[Path]) -> Sequence[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files.extend(sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file()))
+            files.extend(_inside(path, own))
         elif path.is_file():
             files.append(path)
         else:
             raise SettingsError(f"{path} is not a file or directory that can be read")
     return files
+
+
+def _inside(directory: Path, own: Collection[Path]) -> list[Path]:
+    try:
+        return sorted(files_with_documents(directory.iterdir(), own))
+    except OSError as error:
+        raise SettingsError(f"cannot read {error.filename or directory}: {error.strerror}") from error

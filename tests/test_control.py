@@ -242,6 +242,30 @@ async def test_reason_filters_that_name_stored_reasons_and_phases(tmp_path: Path
         assert await found(phases=frozenset({Phase.PENDING})) == {"waits", "delayed"}
 
 
+async def test_only_what_has_failed_counts_as_failed_and_is_run_again_for_its_reason(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        await service.send(*(batch(name) for name in ("failed", "deleted", "stopped")))
+        await service.move("failed", Phase.FAILED, reason="JobFailed", ended_at=1.0)
+        await service.move("deleted", Phase.DELETED, reason="JobFailed", ended_at=1.0)
+        await service.move("stopped", Phase.STOPPED, reason="ServiceError", ended_at=1.0)
+        assert (await service.control.summary())["reasons"] == {"JobFailed": 1}
+        failures = Selection(reasons=frozenset({"JobFailed"}))
+        looked = await service.control.command_all(EntryType.RETRY, failures, dry_run=True)
+        assert [item["job"]["name"] for item in looked["items"]] == ["failed"]
+        named = Selection(reasons=frozenset({"JobFailed"}), phases=frozenset({Phase.DELETED}))
+        looked = await service.control.command_all(EntryType.RETRY, named, dry_run=True)
+        assert [item["answer"] for item in looked["items"]] == ["rejected"]
+        done = await service.control.command_all(EntryType.RETRY, failures, wait_s=TIMEOUT_S)
+        assert done["counts"] == {"accepted": 1, "unchanged": 0, "ignored": 0, "rejected": 0, "pending": 0}
+
+
+@pytest.mark.parametrize("world", ["simulated", "aws"])
+async def test_the_summary_says_which_world_it_is_of(tmp_path: Path, world: str) -> None:
+    async with serving(tmp_path) as service:
+        await service.store.remember({"world": world})
+        assert (await service.control.summary())["simulated"] is (world == "simulated")
+
+
 async def test_the_summary_counts_everything_and_estimates(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         await service.send(*(batch(f"job-{number}") for number in range(11)), document(PROMPT, "p"), {"kind": "x"})

@@ -1,5 +1,6 @@
 """The rules by which a job moves, as tables: every row is a fact and what follows from it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,7 @@ from controller.transitions.step import Context, Step
 from controller.transitions.wanting import (
     Answer,
     Resolution,
+    Verdict,
     apply_document,
     command_delete,
     command_resolve,
@@ -667,6 +669,42 @@ def test_commands_leave_generation_and_digest_alone() -> None:
     stopped = command_stop(pending(), context()).step
     assert stopped is not None
     assert apply_document(stopped.job, doc(), context()).answer is Answer.UNCHANGED
+
+
+def called_off(command: Callable[[Job, Context], Verdict], **members: Any) -> Job:
+    step = command(pending(**members), context()).step
+    assert step is not None
+    return step.job
+
+
+@pytest.mark.parametrize(
+    ("known", "generation", "said", "phase"),
+    [
+        pytest.param(called_off(command_delete), None, "a generation to run it again", "Deleted", id="deleted"),
+        pytest.param(called_off(command_delete, generation=7), 7, "a generation above 7", "Deleted", id="numbered"),
+        pytest.param(called_off(command_stop), None, "(or use `ferryman retry`)", "Stopped", id="stopped"),
+        pytest.param(stub(Phase.DELETED), None, "a generation to run it again", "Deleted", id="pruned"),
+    ],
+)
+def test_what_was_called_off_says_how_it_runs_again_and_so_it_does(
+    known: Job | Stub, generation: int | None, said: str, phase: str
+) -> None:
+    numbered: dict[str, Any] = {} if generation is None else {"generation": generation}
+    verdict = apply_document(known, doc(**numbered), context())
+    assert verdict.answer is Answer.UNCHANGED
+    assert f"the job is {phase}" in verdict.message
+    assert said in verdict.message
+    if isinstance(known, Job) and known.phase is Phase.DELETED:
+        assert said in command_retry(known, context()).message
+    again = apply_document(known, doc(generation=(generation or 0) + 1), context())
+    assert (again.answer, again.step and again.step.job.incarnation) == (Answer.ACCEPTED, 2)
+
+
+def test_what_is_as_its_document_wants_it_needs_no_advice() -> None:
+    stone = apply_document(None, doc(desired="Absent"), context()).step
+    assert stone is not None
+    assert apply_document(stone.job, doc(desired="Absent"), context()).message.endswith("applied document")
+    assert apply_document(running(), doc(), context()).message.endswith("applied document")
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,15 @@ def _turn(job: Object) -> str:
 def _slots(kind: str, lane: Object) -> Iterator[str]:
     """Who holds the slots, and what would give more of them."""
     keys = lane.get("slots")
+    fixed: set[str] = set()
     for key, slot in keys.items() if isinstance(keys, Mapping) else ():
         if not isinstance(slot, Mapping):
             continue
         used, ours, ceiling, configured = (number(slot.get(member)) for member in _SLOT)
         if used < ceiling and slot.get("parked") is not True:
+            continue
+        if prefix := _fixed_prefix(kind, key):
+            fixed.add(prefix)
             continue
         which = "" if key == ALL_JOBS else f" of {shown(key)}"
         others = f", {used - ours} of them by jobs that are not Ferryman's" if used > ours else ""
@@ -116,7 +120,12 @@ def _slots(kind: str, lane: Object) -> Iterator[str]:
                 " account's quota in Service Quotas"
             )
         else:
-            yield f"after AWS has raised the account's quota, say so in the settings: limits.{kind}.jobs"
+            yield f"after AWS has raised the account's quota, say so in the settings: {_setting(kind, 'jobs')}"
+    for prefix in sorted(fixed):
+        yield (
+            f"of each {prefix.rstrip(':')} one job runs at a time; that is fixed, and no quota or setting changes it:"
+            " where that is what it waits for, it is created when the one before it has ended"
+        )
     phases = lane.get("phases")
     uncertain = number(phases.get("Uncertain")) if isinstance(phases, Mapping) else 0
     if uncertain:
@@ -124,6 +133,18 @@ def _slots(kind: str, lane: Object) -> Iterator[str]:
             f"{uncertain} of its lane are Uncertain and hold their slots until somebody resolves them:"
             " `ferryman get --phase Uncertain`"
         )
+
+
+def _fixed_prefix(kind: str, key: object) -> str:
+    """How a key begins whose slots nobody can change; empty: they can be changed."""
+    known = KINDS.get(kind)
+    prefixes = known.fixed_slots if known is not None else {}
+    return next((prefix for prefix in prefixes if str(key).startswith(prefix)), "")
+
+
+def _setting(kind: str, name: str) -> str:
+    """A limit of a kind as a settings file names it."""
+    return f'limits."{kind}".{name}'
 
 
 def _pace(kind: str, lane: Object) -> Iterator[str]:
@@ -135,7 +156,7 @@ def _pace(kind: str, lane: Object) -> Iterator[str]:
     if isinstance(rate, int | float) and isinstance(ceiling, int | float) and rate < ceiling and throttles:
         yield f"AWS has throttled {throttles} creates: the pace is {rate:.3g}/s now, up to {ceiling:g}/s by itself"
     elif isinstance(ceiling, int | float):
-        yield f"the pace is {ceiling:g}/s, by limits.{kind}.create in the settings"
+        yield f"the pace is {ceiling:g}/s, by {_setting(kind, 'create')} in the settings"
 
 
 def _failed(job: Object, target: str, reason: str) -> Iterator[str]:

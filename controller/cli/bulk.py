@@ -6,7 +6,7 @@ or as `--yes`; every job is never meant by accident.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.cli.client import Client
@@ -15,6 +15,7 @@ from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
+from controller.model import Phase
 
 DESTRUCTIVE: Final = frozenset({"stop", "delete"})
 _COUNTED_MAX: Final = 1000
@@ -43,9 +44,9 @@ def carry_out(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     _check(order)
     if order.selected.is_one:
         return _one(client, terminal, order)
-    count = _count(client, order.selected)
+    count = _count(client, _meant(order))
     if not count:
-        raise NotFoundError(f"no jobs match {order.selected}")
+        raise NotFoundError(f"there are no {order.selected}")
     if not order.dry_run and not _sure(terminal, order, count):
         terminal.remark("nothing was done")
         return ExitCode.NEGATIVE
@@ -75,6 +76,13 @@ def _one(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     return ExitCode.DONE
 
 
+def _meant(order: Order) -> Selected:
+    """A retry of those with a reason means none that has been deleted since; the daemon says the same."""
+    if order.verb != "retry" or not order.selected.reasons or order.selected.phases:
+        return order.selected
+    return replace(order.selected, phases=tuple(phase.value for phase in Phase if phase is not Phase.DELETED))
+
+
 def _count(client: Client, selected: Selected) -> int:
     count = 0
     for page in client.pages(selected):
@@ -89,7 +97,8 @@ def _sure(terminal: Terminal, order: Order, count: int) -> bool:
         return True
     many = f"{count}{' or more' if count >= _COUNTED_MAX else ''} job{'s' if count > 1 else ''}"
     if terminal.asks:
-        return terminal.confirm(f"{order.verb} {many} ({order.selected})?")
+        every = "all " if order.selected.is_all else ""
+        return terminal.confirm(f"{order.verb} {every}{many}{order.selected.which}?")
     if count == 1 and not order.every:
         return True
     raise SettingsError(f"this would {order.verb} {many}: look with --dry-run, then say --yes")
@@ -101,12 +110,20 @@ def _many(client: Client, terminal: Terminal, order: Order) -> ExitCode:
         job = answer.get("job")
         name = name_of(job) if isinstance(job, Mapping) else "?"
         counts[shown(answer.get("answer"))] += 1
-        terminal.line(_sentence(name, order.verb, answer))
+        terminal.line(_foreseen(name, order.verb, answer) if order.dry_run else _sentence(name, order.verb, answer))
     summary = ", ".join(f"{count} {answer}" for answer, count in counts.most_common())
-    terminal.remark(f"{summary}; nothing was done" if order.dry_run else summary)
+    terminal.remark(f"would be {summary}; nothing was done" if order.dry_run else summary)
     return ExitCode.NEGATIVE if counts["rejected"] else ExitCode.DONE
 
 
 def _sentence(name: str, verb: str, answer: Mapping[str, Any]) -> str:
     message = f": {answer['message']}" if answer.get("message") else ""
     return f"{name} {verb} {shown(answer.get('answer'))}{message}"
+
+
+def _foreseen(name: str, verb: str, answer: Mapping[str, Any]) -> str:
+    """What a dry run says of one job: nothing of it has happened."""
+    if answer.get("answer") == "accepted":
+        return f"{name} would {verb}"
+    message = f": {answer['message']}" if answer.get("message") else ""
+    return f"{name} {verb} would be {shown(answer.get('answer'))}{message}"

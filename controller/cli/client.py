@@ -32,6 +32,8 @@ BUSY_S: Final = 120.0
 BUSY_PAUSE_S: Final = 2.0
 SILENCE_S: Final = 60.0
 """How long a stream of events may say nothing; the daemon says every 15 s that it is there."""
+_ELSEWHERE: Final = frozenset({404, 405, 409, 410, 501})
+"""What a server says of paths and methods that it does not know."""
 LINE_LENGTH_MAX: Final = 8 * 1024 * 1024
 _DETAIL_LENGTH_MAX: Final = 2000
 
@@ -383,8 +385,13 @@ def _not_understood(what: str) -> NoDaemonError:
 
 def _refusal(answer: httpx.Response, server: str) -> FerrymanError:
     """What an answer that is not 2xx means for the command."""
-    detail = _detail(answer)
-    status = answer.status_code
+    problem, status = _problem(answer), answer.status_code
+    if not problem and status in _ELSEWHERE:
+        return NoDaemonError(
+            f"what answers at {server} is not a Ferryman daemon (HTTP {status}): say where it is with --server or"
+            " FERRYMAN_SERVER"
+        )
+    detail = problem or f"HTTP {status} {answer.reason_phrase}".strip()
     if status in (401, 403):
         return NoDaemonError(f"the daemon does not accept the request: {detail}; set its token in FERRYMAN_HTTP__TOKEN")
     if status in (404, 409, 410):
@@ -395,8 +402,8 @@ def _refusal(answer: httpx.Response, server: str) -> FerrymanError:
     return kind(f"the daemon at {server} cannot answer now (HTTP {status}): {detail}")
 
 
-def _detail(answer: httpx.Response) -> str:
-    """The sentence of a problem (RFC 9457), or the status where there is none."""
+def _problem(answer: httpx.Response) -> str:
+    """The sentence of a problem (RFC 9457), which every refusal of a daemon has; empty: there is none."""
     try:
         body = answer.json()
     except (ValueError, RecursionError):
@@ -405,4 +412,4 @@ def _detail(answer: httpx.Response) -> str:
         for member in ("detail", "title", "message"):
             if isinstance(body.get(member), str) and body[member]:
                 return str(body[member])[:_DETAIL_LENGTH_MAX]
-    return f"HTTP {answer.status_code} {answer.reason_phrase}".strip()
+    return ""

@@ -17,6 +17,9 @@ from controller.cli.text import age, duration, number, shown, visible
 from controller.errors import ExitCode, NoDaemonError, NotFoundError
 
 EVENTS: Final = 10
+"""As many are shown, of runs of progress only the last."""
+READ: Final = 200
+_PROGRESS: Final = "ferryman.job.progress"
 _LABEL: Final = 14
 
 Object = Mapping[str, Any]
@@ -30,7 +33,7 @@ def describe(client: Client, terminal: Terminal, selected: Selected, now: dateti
     """
     job = client.job(selected.scope or "default", selected.kind or "", selected.name or "")
     lane = _lane(client, f"{job.get('scope')}/{job.get('kind')}")
-    events = client.last_events(job, EVENTS)
+    events = client.last_events(job, READ)
     for line in lines(job, lane, events, now):
         terminal.write(line + "\n")
     return ExitCode.DONE
@@ -147,9 +150,18 @@ def _events(events: Sequence[Object], now: datetime) -> Iterator[str]:
     if not events:
         return
     yield "Events:"
-    yield from _indented(
-        Table(("AGE", "TYPE", "PHASE", "REASON", "MESSAGE"), [event_row(event, now) for event in events])
-    )
+    rows = [event_row(event, now) for event in folded(events)[-EVENTS:]]
+    yield from _indented(Table(("AGE", "TYPE", "PHASE", "REASON", "MESSAGE"), rows))
+
+
+def folded(events: Sequence[Object]) -> list[Object]:
+    """The events, of progress that follows progress only the last."""
+    following = [event.get("type") for event in events[1:]]
+    return [
+        event
+        for event, after in zip(events, [*following, None], strict=True)
+        if not event.get("type") == after == _PROGRESS
+    ]
 
 
 def event_row(event: Object, now: datetime) -> tuple[str, ...]:
@@ -160,8 +172,19 @@ def event_row(event: Object, now: datetime) -> tuple[str, ...]:
         shown(str(event.get("type")).removeprefix("ferryman.")),
         shown(about.get("phase")),
         shown(about.get("reason")),
-        shown(about.get("message")),
+        shown(about.get("message") or _remote_words(about)),
     )
+
+
+def _remote_words(about: Object) -> str:
+    """What AWS says of a job that exists there."""
+    words = []
+    if about.get("phase") in {"Running", "Stopping"} and about.get("remoteStatus"):
+        words.append(f"AWS says {about['remoteStatus']}")
+    records = about.get("records")
+    if isinstance(records, Mapping) and number(records.get("total")):
+        words.append(f"{number(records.get('processed'))} of {number(records.get('total'))} records")
+    return ", ".join(words)
 
 
 def _indented(table: Table) -> Iterator[str]:

@@ -21,14 +21,16 @@ from controller.documents import (
     Policy,
     Rejection,
     canonical_json,
+    files_with_documents,
     parse_file,
     read_document,
     reject,
+    spec_digest,
     to_json,
 )
 from controller.errors import ExitCode, SettingsError
 from controller.kinds import KINDS
-from controller.model import Document
+from controller.model import Document, Identity, OnSpecChange
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 512 * 1024
@@ -57,10 +59,7 @@ def expand(names: Sequence[str]) -> list[Path | None]:
         if name == "-":
             files.append(None)
         elif path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            if not inside:
-                raise SettingsError(f"{name} holds no {', '.join(sorted(SUFFIXES))} file")
-            files.extend(inside)
+            files.extend(_inside(path))
         elif path.exists():
             files.append(path)
         else:
@@ -68,8 +67,18 @@ def expand(names: Sequence[str]) -> list[Path | None]:
     return files
 
 
+def _inside(directory: Path) -> list[Path]:
+    try:
+        inside = sorted(files_with_documents(directory.rglob("*")))
+    except OSError as error:
+        raise SettingsError(f"cannot read {error.filename or directory}: {error.strerror}") from error
+    if not inside:
+        raise SettingsError(f"{directory} holds no {', '.join(sorted(SUFFIXES))} file with documents")
+    return inside
+
+
 def find(names: Sequence[str], *, scope: str | None = None, policy: Policy | None = None) -> Iterator[Found]:
-    """Every item of the files, judged.
+    """Every item of the files, judged, and against those before it.
 
     Args:
         names: files, directories, `-`.
@@ -79,13 +88,37 @@ def find(names: Sequence[str], *, scope: str | None = None, policy: Policy | Non
     Raises:
         SettingsError: a file cannot be read.
     """
+    names_taken = _NamesTaken()
     for path in expand(names):
         shown_path = "standard input" if path is None else str(path)
         raws = parse_file(_read(path), path.suffix if path is not None else "")
         for number, raw in enumerate(raws, start=1):
             place = shown_path if len(raws) == 1 else f"{shown_path}[{number}]"
             scoped = _in_scope(raw, scope)
-            yield Found(place, read_document(scoped, KINDS, policy or _policy_of(scoped)))
+            item = read_document(scoped, KINDS, policy or _policy_of(scoped))
+            yield Found(place, names_taken.check(place, item) if isinstance(item, Document) else item)
+
+
+class _NamesTaken:
+    """One hand-over must not want two jobs of one name: the first stays, another spec of it is rejected here.
+
+    Where the later one says how it follows the first, by its generation or `onSpecChange: replace`, the daemon judges.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[Identity, tuple[str, int | None, str]] = {}
+        """Where it stands, its generation, and the digest of its spec."""
+
+    def check(self, place: str, document: Document) -> Document | Rejection:
+        if document.spec is None:
+            return document
+        digest = spec_digest(document.spec)
+        first = self._first.setdefault(document.identity, (place, document.generation, digest))
+        allowed = digest == first[2] or document.generation != first[1]
+        if allowed or document.on_spec_change is OnSpecChange.REPLACE:
+            return document
+        problem = f"the same name as {first[0]} with another spec: give it a name of its own"
+        return reject(to_json(document), problem)
 
 
 def _read(path: Path | None) -> bytes:
@@ -117,13 +150,15 @@ def _policy_of(raw: Any) -> Policy:
 
 def validate(names: Sequence[str], terminal: Terminal, policy: Policy | None = None) -> ExitCode:
     """Judge documents without any daemon; the answer is whether all are valid."""
-    invalid = 0
+    valid = invalid = 0
     for found in find(names, policy=policy):
         if isinstance(found.item, Rejection):
             invalid += 1
             _print_rejection(terminal, found.place, str(found.item.identity), found.item.problems)
         else:
+            valid += 1
             terminal.line(f"{found.place}: {found.item.identity} is valid")
+    terminal.remark(f"{valid} valid, {invalid} rejected")
     return ExitCode.NEGATIVE if invalid else ExitCode.DONE
 
 
@@ -181,7 +216,13 @@ def _send(
         if verdict == "rejected":
             _print_rejection(terminal, found.place, str(found.item.identity), _problems(answer))
         else:
-            _print_answer(terminal, str(found.item.identity), verdict, answer.get("message"))
+            said = f"would be {verdict}" if dry_run else verdict
+            _print_answer(
+                terminal,
+                str(found.item.identity),
+                said,
+                None if answer.get("message") == verdict else answer.get("message"),
+            )
     return counts
 
 

@@ -9,16 +9,21 @@ from typing import Final
 
 from controller.cli.client import Client, Object
 from controller.cli.describing import event_row
+from controller.cli.job_table import short_kind
 from controller.cli.output import Format, json_line, yaml_text
 from controller.cli.table import Table, cells
 from controller.cli.terminal import Terminal
-from controller.cli.text import moment, shown
+from controller.cli.text import moment, shown, visible
 from controller.errors import ExitCode, NoDaemonError, SettingsError
 
 AWAY_S: Final = 300.0
 """How long a daemon that restarts is waited for."""
 AGAIN_S: Final = 1.0
 _COLUMNS: Final = ("TIME", "SUBJECT", "TYPE", "PHASE", "REASON", "MESSAGE")
+_MIDDLE: Final = frozenset({"SUBJECT"})
+_SPARE: Final = ("PHASE", "REASON")
+"""The type tells the phase, and most messages the reason."""
+_DEFAULT_SCOPE: Final = "default"
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DAYS_MAX: Final = 36_500
 
@@ -49,7 +54,7 @@ class Events:
         self._subject = subject
         self._now = now
         self._header = True
-        self._widths: list[int] = []
+        self._widths: dict[str, int] = {}
         """Of each column so far, so that single events stand below each other."""
 
     def show(self, *, since: datetime | None, follow: bool) -> ExitCode:
@@ -96,8 +101,7 @@ class Events:
         if not events:
             return
         if self._form is Format.TABLE:
-            rows = self._aligned([self._row(event) for event in events])
-            self._terminal.table(Table(_COLUMNS, rows), header=self._header)
+            self._print_rows([self._row(event) for event in events])
         elif self._form is Format.JSON:
             self._terminal.write("".join(json_line(event) + "\n" for event in events))
         elif self._form is Format.YAML:
@@ -106,16 +110,35 @@ class Events:
             self._terminal.write("".join(f"{shown(event.get('id'))}\n" for event in events))
         self._header = False
 
-    def _aligned(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
-        lines = [_COLUMNS, *rows]
-        before = self._widths or [0] * len(_COLUMNS)
-        self._widths = [max(width, *(cells(line[place]) for line in lines)) for place, width in enumerate(before)]
-        return [
-            [cell + " " * (width - cells(cell)) for cell, width in zip(row, self._widths, strict=True)] for row in rows
-        ]
+    def _print_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        for line in [_COLUMNS, *rows]:
+            for column, cell in zip(_COLUMNS, line, strict=True):
+                self._widths[column] = max(self._widths.get(column, 0), cells(visible(cell)))
+        table = Table(_COLUMNS, rows, middle=_MIDDLE, spare=_SPARE, least=dict(self._widths))
+        self._terminal.table(table, header=self._header)
 
     def _row(self, event: Object) -> tuple[str, ...]:
-        return (shown(event.get("time")), shown(event.get("subject")), *event_row(event, self._now)[1:])
+        """As it is, and at a terminal in short."""
+        time, subject = shown(event.get("time")), shown(event.get("subject"))
+        if self._terminal.width is not None:
+            time, subject = self._time_of_day(event), _short_subject(subject)
+        return (time, subject, *event_row(event, self._now)[1:])
+
+    def _time_of_day(self, event: Object) -> str:
+        at = moment(event.get("time"))
+        if at is None:
+            return shown(event.get("time"))
+        at, now = at.astimezone(UTC), self._now.astimezone(UTC)
+        return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%m-%d %H:%M:%S}"
+
+
+def _short_subject(subject: str) -> str:
+    """A job or lane with its kind in short, and its scope only where that is not the usual one."""
+    scope, slash, rest = subject.partition("/")
+    if not slash:
+        return subject
+    kind, slash, name = rest.partition("/")
+    return ("" if scope == _DEFAULT_SCOPE else f"{scope}/") + short_kind(kind) + slash + name
 
 
 def _is_since(event: Object, since: datetime) -> bool:

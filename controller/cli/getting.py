@@ -16,6 +16,7 @@ from controller.cli.job_table import job_table, needs_scopes
 from controller.cli.output import Format, json_line, name_of, write_list, write_one, yaml_text
 from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
+from controller.cli.text import number
 from controller.errors import ExitCode
 
 INTERVAL_S: Final = 2.0
@@ -69,7 +70,7 @@ class Get:
             self.terminal.table(job_table(page, self.now(), scopes=scopes), header=first)
             first = False
         if first:
-            self.terminal.remark("no jobs" if self.selected.is_all else f"no jobs match {self.selected}")
+            self.terminal.remark("no jobs" if self.selected.is_all else f"there are no {self.selected}")
 
     def _table(self, jobs: list[Job]) -> None:
         self.terminal.table(job_table(jobs, self.now(), scopes=needs_scopes(jobs)))
@@ -94,11 +95,25 @@ class Get:
         return islice(self.client.jobs(self.selected), limit)
 
     def _redraw(self) -> None:
-        jobs = list(self._current(min(PAGE, self.terminal.size[1])))
+        jobs, more = self._first(min(PAGE, self.terminal.size[1]))
         if not jobs:
             self.terminal.redraw("no jobs yet")
             return
-        self.terminal.redraw(self.terminal.rendered(job_table(jobs, self.now(), scopes=needs_scopes(jobs), bars=True)))
+        beyond = self._beyond(len(jobs)) if more else 0
+        table = job_table(jobs, self.now(), scopes=needs_scopes(jobs), bars=True)
+        self.terminal.redraw(self.terminal.rendered(table), beyond=beyond)
+
+    def _first(self, limit: int) -> tuple[list[Job], bool]:
+        """The newest of them, and whether there are more."""
+        jobs = list(self._current(limit + 1))
+        return jobs[:limit], len(jobs) > limit
+
+    def _beyond(self, shown: int) -> int | None:
+        """How many more than those that are shown there are, where the daemon counts such jobs; else None."""
+        if self.selected.labels or self.selected.reasons or self.selected.group or self.selected.text:
+            return None
+        total = sum(_count(lane, self.selected) for lane in _objects(self.client.summary().get("lanes")))
+        return total - shown if total > shown else None
 
     def _changes(self, seen: dict[str, str]) -> None:
         """Print the jobs that are not as they were when last printed."""
@@ -125,3 +140,16 @@ class Get:
             self.terminal.write("".join(f"---\n{yaml_text(job)}" for job in oldest_first))
         else:
             self.terminal.write("".join(chain.from_iterable((name_of(job), "\n") for job in oldest_first)))
+
+
+def _objects(values: Any) -> list[Job]:
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
+def _count(lane: Job, selected: Selected) -> int:
+    """How many of a lane's jobs are meant, of a selection by scope, kind and phase."""
+    scope, _, kind = str(lane.get("lane")).partition("/")
+    phases = lane.get("phases")
+    if scope != (selected.scope or scope) or kind != (selected.kind or kind) or not isinstance(phases, Mapping):
+        return 0
+    return sum(number(jobs) for phase, jobs in phases.items() if phase in (selected.phases or phases))

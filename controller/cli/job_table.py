@@ -4,6 +4,7 @@ Invariant: pure; whatever an answer holds, there is a line for it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from controller.cli.text import age, duration, number, shown
 
 COLUMNS: Final = ("NAME", "KIND", "PHASE", "REASON", "PROGRESS", "ATTEMPT", "AGE")
 _SPARE: Final = ("ATTEMPT", "AGE")
+_EMPTY_FIRST: Final = ("PROGRESS", "REASON")
+"""Left out where they say nothing, and only then."""
+_MIDDLE: Final = frozenset({"NAME"})
 _BAR: Final = 10
 _DEFAULT_SCOPE: Final = "default"
 
@@ -19,10 +23,13 @@ _DEFAULT_SCOPE: Final = "default"
 def job_table(jobs: Sequence[Mapping[str, Any]], now: datetime, *, scopes: bool, bars: bool = False) -> Table:
     """One line a job; `scopes` adds the scope in front, `bars` draws progress."""
     rows = [job_row(job, now, bars=bars) for job in jobs]
+    table = Table(COLUMNS, rows, right=frozenset({"ATTEMPT"}), spare=_SPARE, middle=_MIDDLE)
+    says = table.says()
+    table = replace(table, spare=(*(column for column in _EMPTY_FIRST if column not in says), *_SPARE))
     if not scopes:
-        return Table(COLUMNS, rows, right=frozenset({"ATTEMPT"}), spare=_SPARE)
+        return table
     with_scope = [(shown(job.get("scope")), *row) for job, row in zip(jobs, rows, strict=True)]
-    return Table(("SCOPE", *COLUMNS), with_scope, right=frozenset({"ATTEMPT"}), spare=_SPARE)
+    return replace(table, columns=("SCOPE", *COLUMNS), rows=with_scope)
 
 
 def needs_scopes(jobs: Sequence[Mapping[str, Any]]) -> bool:

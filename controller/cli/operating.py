@@ -11,7 +11,7 @@ from controller.cli.client import Client
 from controller.cli.job_table import short_kind
 from controller.cli.output import Format, json_text, yaml_text
 from controller.cli.selection import full_kind
-from controller.cli.table import Table, spared
+from controller.cli.table import NOTHING, Table, spared
 from controller.cli.terminal import Terminal
 from controller.cli.text import age, duration, number, shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
@@ -21,8 +21,9 @@ Object = Mapping[str, Any]
 
 _PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain", "Succeeded", "Failed")
 _LANE_COLUMNS: Final = ("LANE", "STATE", "SLOTS", "CREATE/S", "THROTTLES", "ETA", *(phase.upper() for phase in _PHASES))
-_SPARE: Final = ("STOPPING", "CREATING", "THROTTLES", "CREATE/S", "SUCCEEDED", "ETA", "SLOTS", "FAILED", "UNCERTAIN")
+_SPARE: Final = ("STOPPING", "CREATING", "THROTTLES", "CREATE/S", "ETA", "SLOTS", "SUCCEEDED", "UNCERTAIN", "FAILED")
 """What a narrow terminal shows last; of these, what says nothing goes first."""
+_DEFAULT_SCOPE: Final = "default"
 REQUEUED_AT_ONCE: Final = 100
 _REASON_LENGTH_MAX: Final = 400
 
@@ -43,23 +44,33 @@ def show_lanes(client: Client, terminal: Terminal, form: Format) -> ExitCode:
     return ExitCode.DONE
 
 
-def lane_table(lanes: Sequence[Object], *, short: bool = False) -> Table:
-    """One line a lane; `short` names its kind in short."""
+def lane_table(lanes: Sequence[Object], *, short: bool = False, scopes: bool = True) -> Table:
+    """One line a lane; `short` names its kind in short, without `scopes` by that alone."""
     rows = [
         (
-            f"{shown(lane.get('scope'))}/{short_kind(lane.get('kind'))}" if short else shown(lane.get("lane")),
+            _lane_words(lane, short=short, scopes=scopes),
             lane_state(lane),
             lane_slots(lane),
             _create_rate(lane),
-            str(_sum(lane.get("rates"), "throttles")),
+            str(_sum(lane.get("rates"), "throttles") or NOTHING),
             _eta(lane),
             *(_count(lane, phase) for phase in _PHASES),
         )
         for lane in lanes
     ]
-    says = {column for row in rows for column, cell in zip(_LANE_COLUMNS, row, strict=True) if cell not in {"-", "0"}}
-    spare = sorted(_SPARE, key=says.__contains__)
-    return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]), spare=spare)
+    return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]), spare=_SPARE)
+
+
+def needs_scopes(lanes: Sequence[Object]) -> bool:
+    """Whether the names of their kinds alone do not tell lanes apart."""
+    return any(lane.get("scope") != _DEFAULT_SCOPE for lane in lanes)
+
+
+def _lane_words(lane: Object, *, short: bool, scopes: bool) -> str:
+    if not short:
+        return shown(lane.get("lane"))
+    kind = short_kind(lane.get("kind"))
+    return f"{shown(lane.get('scope'))}/{kind}" if scopes else kind
 
 
 def lane_state(lane: Object) -> str:

@@ -30,7 +30,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        result = app(args=list(arguments), prog_name=NAME, standalone_mode=False)
+        result = app(args=list(arguments) or ["--help"], prog_name=NAME, standalone_mode=False)
     except FerrymanError as error:
         return _fail(str(error), error.exit_code)
     except typer.Abort:

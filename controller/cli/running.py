@@ -18,6 +18,7 @@ from controller.daemon import RunOptions, Watch, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
 from controller.http.guard import read_token
 from controller.settings import Settings, load_settings
+from controller.sinks.file import FILE_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     settings = load_settings(config)
     if simulate:
         settings = _simulated(settings)
-    expand(files)
+    files = tuple(expand(files, _own_files(settings)))
     if settings.http.enabled:
         read_token(settings.http)  # what is missing is said before a store is made or AWS is asked
     terminal = Terminal()
@@ -65,6 +66,12 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
     options = RunOptions(files=files, until_settled=until_settled, simulate=simulate)
     run_ = _Run(settings, options, terminal, live)
     return anyio.run(run_.daemon, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def _own_files(settings: Settings) -> frozenset[Path]:
+    """The files that events go to, absolute: they may stand among documents, and be empty still."""
+    urls = (sink.url for sink in settings.events.sinks)
+    return frozenset(Path(url.removeprefix(FILE_PREFIX)).absolute() for url in urls if url.startswith(FILE_PREFIX))
 
 
 def _simulated(settings: Settings) -> Settings:

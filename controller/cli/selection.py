@@ -43,13 +43,23 @@ class Selected:
         return replace(self, phases=tuple(wanted)) if wanted else None
 
     def __str__(self) -> str:
-        words = [self.kind or "jobs"]
-        if self.name:
-            words = [f"{self.kind}/{self.name}"]
-        words += [f"-l {label}" for label in self.labels]
-        words += [f"--phase {phase}" for phase in self.phases]
-        words += [f"--reason {reason}" for reason in self.reasons]
-        return " ".join(words)
+        return f"{self.kind}/{self.name}" if self.name else f"jobs{self.which}"
+
+    @property
+    def which(self) -> str:
+        """What is said behind the word `jobs`, with the space before it; empty: all of them."""
+        said = [f"of kind {self.kind}"] if self.kind else []
+        said += [f"in scope {self.scope}"] if self.scope else []
+        said += [f"of group {self.group}"] if self.group else []
+        said += [f"with {self.text!r} in the name"] if self.text else []
+        said += [f"with the label{_s(self.labels)} {' and '.join(self.labels)}"] if self.labels else []
+        said += [f"in phase {' or '.join(self.phases)}"] if self.phases else []
+        said += [f"for the reason {' or '.join(self.reasons)}"] if self.reasons else []
+        return "".join(f" {words}" for words in said)
+
+
+def _s(many: Sequence[str]) -> str:
+    return "s" if len(many) > 1 else ""
 
 
 NOT_TERMINAL = tuple(phase for phase in Phase if phase not in TERMINAL)

@@ -18,7 +18,7 @@ import anyio
 
 from controller.cli.terminal import Terminal
 from controller.errors import ExitCode, SettingsError, StoreError
-from controller.settings import Scope, Settings, StoreSettings, load_settings
+from controller.settings import ReconcileSettings, Scope, Settings, StoreSettings, load_settings
 from controller.simulator import LedgerError, Simulator, SimulatorOptions, serve
 from controller.store.target import parse_target
 
@@ -32,6 +32,7 @@ _LOCAL_SOURCES: Final = ("dir:",)
 _LOCAL_SINKS: Final = ("log", "file:")
 _FIRST_ACCOUNT: Final = 200_000_000_000
 _RETRY_S: Final = 0.2
+_INTERVAL_LEAST_S: Final = 1.0
 _FAILURES: Final[Mapping[str, str]] = {
     "bedrock.ModelInvocationJob": "Failed",
     "bedrock.AdvancedPromptOptimizationJob": "Failed",
@@ -58,16 +59,29 @@ def simulated_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def local_settings(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """The settings of a simulated run, but for the endpoint: a store of its own unless one is named.
+    """The settings of a simulated run, but for the endpoint: a store and a pace of its own unless they are named.
 
     Raises:
         SettingsError: a source or sink would leave this machine.
     """
     _refuse_remote(settings)
+    settings = settings.model_copy(update={"reconcile": _paced(settings, environment)})
     if environment.get(STORE_VARIABLE) or settings.store.url != StoreSettings().url:
         return settings
     store = settings.store.model_copy(update={"url": STORE_URL})
     return settings.model_copy(update={"store": store})
+
+
+def _paced(settings: Settings, environment: Mapping[str, str]) -> ReconcileSettings:
+    """Passes as much more often as jobs live faster, at most one a second; what the settings say of it stays."""
+    reconcile, usual = settings.reconcile, ReconcileSettings()
+    given = {name.upper() for name in environment}
+    scaled = {
+        name: min(value, max(_INTERVAL_LEAST_S, value / settings.simulator.speed))
+        for name, value in (("interval", usual.interval), ("interval_min", usual.interval_min))
+        if getattr(reconcile, name) == value and f"FERRYMAN_RECONCILE__{name.upper()}" not in given
+    }
+    return reconcile.model_copy(update=scaled)
 
 
 def _refuse_remote(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Final, TextIO
 
-from controller.cli.table import Table, render, spared, without
+from controller.cli.table import Fitting, Table, cells, render, spared, without
 from controller.cli.text import visible
 from controller.errors import SettingsError
 
@@ -37,11 +37,14 @@ class Terminal:
         self.stderr = stderr or sys.stderr or _nowhere()
         self._stdin = stdin or sys.stdin
         self.shows_live = self.stdout.isatty() and environment.get("TERM") != "dumb"
+        self.shows_status = self.stderr.isatty() and environment.get("TERM") != "dumb"
         self.reader_gone = False
         """Whether stdout was closed by who read it: a command that only shows may end then."""
         self.coloured = self.shows_live and not environment.get("NO_COLOR")
         self._left_out: Sequence[str] = ()
+        self._told: set[str] = set()
         self._drawn = False
+        self._fitting = Fitting()
 
     @property
     def asks(self) -> bool:
@@ -80,6 +83,12 @@ class Terminal:
             self.stderr.write(f"{visible(text)}\n")
             self.stderr.flush()
 
+    def status(self, text: str) -> None:
+        """One line of a person's terminal that stands for a moment, in place of the one before it; empty: none."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stderr.write(f"\r{visible(text)}{_REST_OF_LINE}")
+            self.stderr.flush()
+
     @property
     def width(self) -> int | None:
         """Columns of a table; None: as many as it needs."""
@@ -89,22 +98,36 @@ class Terminal:
         """A table, or what follows of one whose header was written before."""
         if header:
             self._left_out = spared(table, self.width)
+            self._told.clear()
         self.write(render(without(table, self._left_out), width=self.width, coloured=self.coloured, header=header))
-        if header and self._left_out:
-            self.remark(left_out(self._left_out))
+        self._tell(table)
+
+    def _tell(self, table: Table) -> None:
+        """Name what is left out as soon as it has something to say."""
+        if not self._left_out:
+            return
+        says = table.says()
+        if missed := [column for column in self._left_out if column in says and column not in self._told]:
+            self._told.update(missed)
+            self.remark(f"{left_out(missed)}, or use -o json")
 
     def rendered(self, table: Table, *, header: bool = True) -> str:
-        """A table as text, with a line that names what there was no room for."""
-        gone = spared(table, self.width)
-        text = render(without(table, gone), width=self.width, coloured=self.coloured, header=header)
-        return text + (f"{left_out(gone)}\n" if gone else "")
+        """A table as text, to be shown in place of the one before it; above it what there is no room for."""
+        fitted, missed = self._fitting.fitted(table, self.width)
+        text = render(fitted, width=self.width, coloured=self.coloured, header=header)
+        return f"{left_out(missed, self.width)}\n{text}" if missed else text
 
-    def redraw(self, text: str) -> None:
-        """Show text in place of what stands in the terminal, as much of it as fits, without a flicker."""
+    def redraw(self, text: str, *, beyond: int | None = 0) -> None:
+        """Show text in place of what stands in the terminal, as much of it as fits, without a flicker.
+
+        `beyond` is how many lines there are that are not in the text; None: some, nobody knows how many.
+        """
         lines = text.splitlines()
         rows = self.size[1] - 1
-        if len(lines) > rows:
-            lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more"]
+        if len(lines) > rows or beyond != 0:
+            shown = lines[: rows - 1]
+            more = None if beyond is None else beyond + len(lines) - len(shown)
+            lines = [*shown, "... and more" if more is None else f"... {more} more"]
         begin = _HOME if self._drawn else _CLEAR
         self._drawn = True
         self.write(begin + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST_OF_SCREEN)
@@ -116,9 +139,12 @@ class Terminal:
         return self._stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def left_out(columns: Sequence[str]) -> str:
-    """Says which columns there was no room for."""
-    return f"no room for {', '.join(columns)}: widen the terminal, or use -o json"
+def left_out(columns: Sequence[str], width: int | None = None) -> str:
+    """Says which columns there was no room for, in so many columns; None: in as many as that takes."""
+    text = f"no room for {', '.join(columns)}: widen the terminal"
+    if width is None or cells(text) <= width:
+        return text
+    return f"no room for {len(columns)} columns: widen the terminal"
 
 
 def _nowhere() -> TextIO:

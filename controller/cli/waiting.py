@@ -1,6 +1,7 @@
 """`wait`: until all selected jobs have ended.
 
-Invariant: a question costs the daemon one row, however many jobs are waited for; questions come less and less often.
+Invariant: a question costs the daemon one row, at a terminal one page, however many jobs are waited for; questions come
+less and less often.
 What is selected is fixed by its words, so a retry that begins meanwhile is waited for too.
 """
 
@@ -20,6 +21,7 @@ _LONGEST_S: Final = 10.0
 _AWAY_S: Final = 300.0
 _GROWTH: Final = 1.5
 _NAMED_MAX: Final = 10
+_COUNTED_MAX: Final = 5000
 _UNSUCCESSFUL: Final = (Phase.FAILED, Phase.STOPPED, Phase.DELETED)
 
 
@@ -31,15 +33,18 @@ def wait_for(client: Client, terminal: Terminal, selected: Selected, timeout_s: 
     """
     deadline = None if timeout_s is None else client.monotonic() + timeout_s
     if not _exists(client, selected):
-        raise NotFoundError(f"there is nothing to wait for: no jobs match {selected}")
+        raise NotFoundError(f"there is nothing to wait for: there are no {selected}")
     pause_s = _FIRST_S
-    asking = _Asking(client, selected)
+    progress = _Progress(client, terminal, selected)
+    asking = _Asking(client, selected, progress)
     while asking.goes_on():
         left_s = pause_s if deadline is None else deadline - client.monotonic()
         if left_s <= 0:
+            progress.end()
             return _timed_out(client, terminal, selected, timeout_s or 0)
         client.sleep(min(pause_s, left_s))
         pause_s = min(_LONGEST_S, pause_s * _GROWTH)
+    progress.end()
     return _judge(client, terminal, selected)
 
 
@@ -50,11 +55,54 @@ def _exists(client: Client, selected: Selected) -> bool:
     return client.any(selected)
 
 
+class _Progress:
+    """How many have ended, on one line of a terminal: there a question costs a page instead of a row."""
+
+    def __init__(self, client: Client, terminal: Terminal, selected: Selected) -> None:
+        self._client = client
+        self._terminal = terminal
+        self._selected = selected
+        self._total: int | None = None
+        self._shows = terminal.shows_status and not selected.is_one
+
+    def goes_on(self, within: Selected) -> bool:
+        """Whether some job goes on; those that do are `within`."""
+        if not self._shows:
+            return self._client.any(within)
+        jobs, more = self._client.page(within)
+        if jobs:
+            self._terminal.status(self._words(len(jobs), more=more is not None))
+        return bool(jobs) or more is not None
+
+    def _words(self, going_on: int, *, more: bool) -> str:
+        if more:
+            return f"more than {going_on} have not ended"
+        if self._total is None or 0 < self._total < going_on:
+            self._total = self._count()
+        if not self._total:
+            return f"{going_on} have not ended"
+        return f"{max(0, self._total - going_on)} of {self._total} have ended"
+
+    def _count(self) -> int:
+        """All that are selected, once; 0 for more than are worth the pages."""
+        count = 0
+        for page in self._client.pages(self._selected):
+            count += len(page)
+            if count > _COUNTED_MAX:
+                return 0
+        return count
+
+    def end(self) -> None:
+        if self._shows:
+            self._terminal.status("")
+
+
 class _Asking:
     """Asks whether some job goes on; a daemon that restarts meanwhile is given time to come back."""
 
-    def __init__(self, client: Client, selected: Selected) -> None:
+    def __init__(self, client: Client, selected: Selected, progress: _Progress) -> None:
         self._client = client
+        self._progress = progress
         self._within = selected.within(NOT_TERMINAL)
         self._answered_at = client.monotonic()
 
@@ -62,7 +110,7 @@ class _Asking:
         if self._within is None:
             return False
         try:
-            goes_on = self._client.any(self._within)
+            goes_on = self._progress.goes_on(self._within)
         except NoDaemonError:
             if self._client.monotonic() - self._answered_at > _AWAY_S:
                 raise

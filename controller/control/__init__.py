@@ -29,6 +29,7 @@ from controller.settings import Settings
 from controller.status import LaneStatus
 from controller.store import EntryType, Selection, Store
 from controller.verdicts import Verdicts
+from controller.world import SIMULATED
 
 __all__ = ["START", "BadCursorError", "Control", "Counts", "NextEvent", "View"]
 
@@ -77,7 +78,7 @@ class Control:
         self._intake = intake
         self._began = clock.monotonic()
         self._stopping = False
-        self._instance = ""
+        self._facts: Mapping[str, str] = {}
         self._documents = Documents(store, intake, verdicts, kinds, clock)
         self._overview = Overview(store, lanes, clock)
         self._jobs = Jobs(store, lanes, self._overview.counts)
@@ -213,9 +214,13 @@ class Control:
 
     async def instance(self) -> str:
         """The stable name of this installation."""
-        if not self._instance:
-            self._instance = (await self._store.facts()).get("instance", "")
-        return self._instance
+        return (await self._known()).get("instance", "")
+
+    async def _known(self) -> Mapping[str, str]:
+        """The store's facts, which are the same as long as the process lives."""
+        if not self._facts:
+            self._facts = await self._store.facts()
+        return self._facts
 
     async def summary(self, *, fresh: bool = False) -> View:
         """Everything known, in numbers, and which daemon this is; at most a second old, or read now."""
@@ -225,6 +230,7 @@ class Control:
             "uptimeSeconds": round(self._clock.monotonic() - self._began, 1),
             "ready": self.ready(),
             "stopping": self._stopping,
+            "simulated": (await self._known()).get("world") == SIMULATED,
             **await self._overview.summary(fresh=fresh),
             "sinks": [sink_view(sink) for sink in self._sinks()],
         }

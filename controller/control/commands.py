@@ -14,7 +14,7 @@ from controller.control.answers import View, command_view, tally, verdict_member
 from controller.control.jobs import Jobs
 from controller.intake import Intake
 from controller.kinds import Kind
-from controller.model import Identity, Job
+from controller.model import Identity, Job, Phase
 from controller.seams import Clock
 from controller.store import EntryType, NewEntry, Selection, Store
 from controller.transitions.step import Context
@@ -85,7 +85,7 @@ class Commands:
         deadline = self._clock.monotonic() + wait_s
         cursor = after
         while True:
-            jobs, cursor = await self._jobs.chosen(selection, cursor, min(PAGE, limit - len(views)))
+            jobs, cursor = await self._meant(type_, selection, cursor, min(PAGE, limit - len(views)))
             left_s = max(0.0, deadline - self._clock.monotonic())
             identities = [job.identity for job in jobs]
             views += await self._send(type_, identities, arguments, wait_s=left_s, source=source)
@@ -106,7 +106,7 @@ class Commands:
         views: list[View] = []
         cursor = after
         while True:
-            jobs, cursor = await self._jobs.chosen(selection, cursor, min(PAGE, limit - len(views)))
+            jobs, cursor = await self._meant(type_, selection, cursor, min(PAGE, limit - len(views)))
             for job in jobs:
                 context = Context(self._kinds[job.identity.kind], self._clock.now(), instance)
                 verdict = _judge(type_, job, arguments, context)
@@ -114,6 +114,15 @@ class Commands:
                 views.append(command_view(job.identity, None, members))
             if cursor is None or len(views) >= limit:
                 return _bulk(views, cursor, dry_run=True)
+
+    async def _meant(
+        self, type_: EntryType, selection: Selection, after: str | None, limit: int
+    ) -> tuple[Sequence[Job], str | None]:
+        """Jobs of a selection; a retry of those with a reason means none that has been deleted since."""
+        jobs, cursor = await self._jobs.chosen(selection, after, limit)
+        if type_ is EntryType.RETRY and selection.reasons and Phase.DELETED not in selection.phases:
+            jobs = [job for job in jobs if job.phase is not Phase.DELETED]
+        return jobs, cursor
 
     async def lanes(
         self, type_: EntryType, lanes: Sequence[str], reason: str, *, wait_s: float, source: str

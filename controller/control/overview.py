@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 import anyio
 
 from controller.control.answers import View
-from controller.model import Phase, WaitReason
+from controller.model import TERMINAL, FailReason, Phase, WaitReason
 from controller.publish import SinkStatus
 from controller.seams import Clock
 from controller.status import LaneStatus, estimate_s, wait_reason
@@ -32,6 +32,8 @@ DERIVED: Final = frozenset(
     }
 )
 """Reasons that a lane's state gives; a stored one of these is only what the last refusal was."""
+
+_FAILURES: Final = frozenset(FailReason) - frozenset(reason.value for reason in WaitReason)
 
 Value = TypeVar("Value")
 
@@ -194,6 +196,8 @@ def _reasons(stored: Mapping[tuple[Phase, str], int], queues: Sequence[Queue]) -
     for queue in queues:
         reasons[queue.reason or WaitReason.QUEUED.value] += queue.waiting
     for (phase, reason), jobs in stored.items():
+        if _is_past(phase, reason):
+            continue
         if phase is Phase.PENDING and reason in DERIVED:
             delayed = max(0, jobs - waiting)
             waiting -= jobs - delayed
@@ -201,6 +205,12 @@ def _reasons(stored: Mapping[tuple[Phase, str], int], queues: Sequence[Queue]) -
         else:
             reasons[reason] += jobs
     return {str(reason): jobs for reason, jobs in reasons.items() if jobs}
+
+
+def _is_past(phase: Phase, reason: str) -> bool:
+    """Whether the reason is of what was before: a job that failed and was then deleted is no failure any more."""
+    failed = reason in _FAILURES and phase is not Phase.FAILED
+    return failed or (phase in TERMINAL and phase is not Phase.FAILED)
 
 
 def _phases(counts: LaneCounts) -> dict[str, int]:

@@ -10,6 +10,7 @@ from controller.documents.bounds import FILE_BOUNDS, INLINE_BYTES_MAX, MESSAGE_B
 from controller.documents.canonical import DEFAULT_SCOPE, canonical_json, digest_of, from_json, spec_digest, to_json
 from controller.documents.envelope import find_kind, read_document
 from controller.documents.explain import Explanation, Member, explain, split_kind_and_path
+from controller.documents.files import files_with_documents
 from controller.documents.parsing import SUFFIXES, Raw, parse_file, parse_message
 from controller.documents.policy import Policy
 from controller.documents.reading import read_file, read_file_in_parts, read_message, receive
@@ -32,6 +33,7 @@ __all__ = [
     "canonical_json",
     "digest_of",
     "explain",
+    "files_with_documents",
     "find_kind",
     "from_json",
     "json_schema",

@@ -196,7 +196,8 @@ def _label_problem(key: Any, value: Any) -> str | None:
     if not isinstance(key, str) or not fields.LABEL_KEY.match(key):
         return fields.LABEL_KEY_RULE
     if not isinstance(value, str):
-        return f"{quoted(value)} is not a string"
+        hint = ": write it in quotes" if isinstance(value, int | float) else ""
+        return f"{quoted(value)} is not a string{hint}"
     if len(value) > fields.LABEL_VALUE_LENGTH_MAX:
         return f"has {len(value)} characters, the maximum is {fields.LABEL_VALUE_LENGTH_MAX}"
     return None if is_printable(value) else f"{quoted(value)} holds characters that cannot be printed"

@@ -78,7 +78,9 @@ class JsonParser:
         try:
             return self._decoder.decode(text)
         except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
+            # Of a text of one line, which may be one of many in a file, its own number would be a second one.
+            line = f"line {error.lineno}, " if "\n" in text.strip() else ""
+            place = f"{line}column {error.colno}"
             raise JsonTextError(f"not JSON at {place}: {error.msg[:1].lower()}{error.msg[1:]}") from None
 
     def flaws(self, value: Any) -> list[str]:

@@ -139,6 +139,7 @@ SUMMARY: Final[dict[str, JsonValue]] = {
     "uptimeSeconds": 86400.5,
     "ready": True,
     "stopping": False,
+    "simulated": False,
     "phases": _PHASES,
     "reasons": {"QuotaFull": 12},
     "lanes": [_LANE_BRIEF],

@@ -272,6 +272,8 @@ class Summary(_Answered):
     uptimeSeconds: float  # noqa: N815 - as it goes on the wire
     ready: bool
     stopping: bool
+    simulated: bool
+    """Whether its AWS is the built-in simulator."""
     phases: dict[str, int]
     reasons: dict[str, int]
     lanes: list[LaneBrief]

@@ -47,7 +47,7 @@ def apply_document(known: Job | Stub | None, document: Document, context: Contex
     if known is None:
         return _accept_new(document, context, incarnation=1)
     if document.digest == known.digest and (isinstance(known, Stub) or known.next_document is None):
-        return Verdict(Answer.UNCHANGED, "identical to the last applied document")
+        return Verdict(Answer.UNCHANGED, f"identical to the last applied document{_how_again(known, document)}")
     if isinstance(known, Job) and known.next_document is not None and document.digest == known.next_document.digest:
         return Verdict(Answer.UNCHANGED, "identical to the document that waits for the present job to end")
     generation = known.generation
@@ -58,6 +58,19 @@ def apply_document(known: Job | Stub | None, document: Document, context: Contex
     if isinstance(known, Stub):
         return _apply_to_stub(known, document, context)
     return _apply_to_job(known, document, context)
+
+
+def _how_again(known: Job | Stub, document: Document) -> str:
+    """What a sender must hear whose document wants a job that was stopped or deleted since."""
+    if document.desired is not Desired.COMPLETED or known.phase not in {Phase.DELETED, Phase.STOPPED}:
+        return ""
+    retry = " (or use `ferryman retry`)" if isinstance(known, Job) and known.phase is Phase.STOPPED else ""
+    return f"; the job is {known.phase}: {_higher(known.generation)} to run it again{retry}"
+
+
+def _higher(generation: int | None) -> str:
+    """The one change to a document that makes it newer, whatever its spec."""
+    return "give the document a generation" + ("" if generation is None else f" above {generation}")
 
 
 def _newer(generation: int | None, applied: int | None) -> bool:
@@ -252,7 +265,8 @@ def command_retry(job: Job, context: Context) -> Verdict:
     if job.phase is Phase.UNCERTAIN:
         return Verdict(Answer.REJECTED, "its create is uncertain: use `ferryman resolve` to say what became of it")
     if job.terminal and job.desired is Desired.ABSENT:
-        return Verdict(Answer.REJECTED, "it is deleted, or being deleted: send its document again")
+        state = "it is deleted" if job.phase is Phase.DELETED else "it is being deleted"
+        return Verdict(Answer.REJECTED, f"{state}: {_higher(job.generation)} to run it again")
     if job.terminal and job.spec is None:
         return Verdict(Answer.REJECTED, "it never had a spec: send a document with one")
     return Verdict(Answer.REJECTED, f"a {job.phase} job cannot be retried; only Failed and Stopped ones can")

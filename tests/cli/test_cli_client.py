@@ -15,7 +15,7 @@ from controller.cli.following import Events
 from controller.cli.getting import Get
 from controller.cli.output import Format
 from controller.cli.program import run_command
-from controller.cli.selection import select
+from controller.cli.selection import Selected, select
 from controller.cli.terminal import Terminal
 from controller.cli.waiting import wait_for
 from controller.errors import NoDaemonError
@@ -102,6 +102,16 @@ def test_apply_dry_run_applies_nothing(cli: Cli, here: Path) -> None:
     assert cli("get", f"{BATCH}/dry").code == 6
 
 
+def test_apply_of_one_name_with_two_specs_takes_the_first_alone(cli: Cli, here: Path) -> None:
+    items = [document(BATCH, "dup-1"), document(BATCH, "dup-1", 1), document(BATCH, "dup-2")]
+    (here / "dup.json").write_text(json.dumps(items))
+    ended = apply(cli, here / "dup.json")
+    assert (ended.code, ended.err) == (4, "2 accepted, 1 rejected\n")
+    assert "dup.json[1] with another spec" in ended.out
+    kept = cli("get", f"{BATCH}/dup-1", "-o", "json").json
+    assert kept["spec"]["modelId"] == items[0]["spec"]["modelId"]
+
+
 def test_apply_without_waiting(cli: Cli, here: Path) -> None:
     ended = apply(cli, write_documents(here / "jobs.jsonl", ["no-wait"]), "--no-wait")
     assert ended.code == 0
@@ -148,7 +158,7 @@ def test_get_in_every_form(cli: Cli, here: Path) -> None:
 
 def test_get_of_nothing(cli: Cli) -> None:
     empty = cli("get", "-l", "run=nobody")
-    assert (empty.code, empty.out, empty.err) == (0, "", "no jobs match jobs -l run=nobody\n")
+    assert (empty.code, empty.out, empty.err) == (0, "", "there are no jobs with the label run=nobody\n")
     assert cli("get", "-l", "run=nobody", "-o", "json").json == {"items": [], "next": None}
     missing = cli("get", f"{BATCH}/nobody")
     assert missing.code == 6
@@ -221,10 +231,11 @@ def test_many_jobs_need_a_yes(cli: Cli, here: Path, server: str) -> None:
     assert "this would stop 3 jobs: look with --dry-run, then say --yes" in refused.err
     dry = cli("stop", "-l", "run=bulk", "--dry-run")
     assert dry.code == 0
-    assert "nothing was done" in dry.err
+    assert sorted(dry.out.splitlines()) == [f"{BATCH}/{name} would stop" for name in names]
+    assert dry.err == "would be 3 accepted; nothing was done\n"
     declined = at_terminal("stop", "-l", "run=bulk", folder=here, typed="n\n", FERRYMAN_SERVER=server)
     assert declined.code == 1
-    assert "stop 3 jobs (jobs -l run=bulk)? [y/N]" in declined.out
+    assert "stop 3 jobs with the label run=bulk? [y/N]" in declined.out
     assert " Stop" not in cli("get", "-l", "run=bulk").out
     agreed = at_terminal("stop", "-l", "run=bulk", folder=here, typed="y\n", FERRYMAN_SERVER=server)
     assert agreed.code == 0
@@ -234,6 +245,9 @@ def test_many_jobs_need_a_yes(cli: Cli, here: Path, server: str) -> None:
     assert (retried.code, retried.out.count(" retry accepted")) == (0, 3)
     rejected = cli("retry", "-l", "run=bulk", "--yes")
     assert (rejected.code, rejected.err) == (1, "3 rejected\n")
+    foreseen = cli("retry", "-l", "run=bulk", "--dry-run")
+    assert foreseen.code == 1
+    assert foreseen.out.count(" retry would be rejected: ") == 3
     assert cli("stop", "-l", "run=nobody", "--yes").code == 6
 
 
@@ -485,6 +499,48 @@ def test_a_watch_at_a_terminal_redraws_in_place_with_progress_bars() -> None:
     assert "\x1b[3" not in first + second
 
 
+@pytest.mark.parametrize(
+    ("selected", "counted", "said"),
+    [
+        pytest.param(select(None), True, "... 63 more", id="all are counted"),
+        pytest.param(select(BATCH, phases=["Running"]), True, "... 60 more", id="those of a phase are counted"),
+        pytest.param(select(BATCH, labels=["run=x"]), False, "... and more", id="nobody counts them"),
+    ],
+)
+def test_a_watch_says_how_many_it_has_no_room_for(
+    selected: Selected, counted: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """84 jobs, three of which run no more, in 24 rows."""
+    jobs = [JOB | {"name": f"job-{number}"} for number in range(84)]
+    lanes = [
+        {"lane": f"default/{BATCH}", "phases": {"Running": 81, "Failed": 1}},
+        {"lane": "default/personalize.BatchInferenceJob", "phases": {"Failed": 2}},
+    ]
+    answers = {
+        PAGE: (200, json.dumps({"items": jobs, "next": None}).encode()),
+        ("GET", "/v1/summary"): (200, json.dumps({"lanes": lanes}).encode()),
+    }
+    heard: list[tuple[str, str, str]] = []
+    screen = Screen()
+    terminal = Terminal(screen, screen, StringIO(), {"NO_COLOR": "1"})
+
+    def look(_seconds: float) -> None:
+        raise LeaveError
+
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("COLUMNS", "120")
+    with (
+        answering(answers, heard) as url,
+        Client(url, sleep=look) as client,
+        pytest.raises(LeaveError),
+    ):
+        Get(client, terminal, selected, Format.TABLE, lambda: datetime.now(UTC)).watch()
+    lines = screen.getvalue().splitlines()
+    assert [line.removesuffix("\x1b[K") for line in lines if "more" in line] == [said]
+    assert len([line for line in lines if "job-" in line]) == 21
+    assert bool([path for _, path, _ in heard if path.startswith("/v1/summary")]) is counted
+
+
 def test_colour_and_width_only_at_a_terminal(cli: Cli, here: Path, server: str) -> None:
     apply(cli, write_documents(here / "jobs.jsonl", ["x" * 63], desired="Stopped", labels={"run": "colour"}))
     until(lambda: " Stopped " in cli("get", "-l", "run=colour").out)
@@ -526,6 +582,8 @@ ONE = ("GET", f"/v1/jobs/default/{BATCH}/one")
         ({PAGE: (503, b'{"detail": "the store is away"}')}, ["get"], 5, "the store is away"),
         ({ONE: (404, json.dumps({"detail": EVIL}).encode())}, ["get", TARGETS], 6, "owned"),
         ({}, ["lanes"], 6, "nothing is here"),
+        ({PAGE: (404, b"<p>File not found")}, ["get"], 5, "is not a Ferryman daemon (HTTP 404)"),
+        ({("POST", "/v1/lanes:pause"): (501, b"")}, ["pause"], 5, "is not a Ferryman daemon (HTTP 501)"),
         ({("POST", f"/v1/jobs/default/{BATCH}/one:stop"): (200, b"{}")}, ["stop", TARGETS], 5, "answer is odd"),
         ({("POST", "/v1/lanes:pause"): (202, b"3")}, ["pause"], 5, "answer is no object"),
     ],
@@ -640,3 +698,66 @@ def test_a_wait_outlives_a_daemon_that_restarts(here: Path, capsys: pytest.Captu
         assert wait_for(client, Terminal(), select(None, labels=["run=x"]), None) == 0
     assert capsys.readouterr().out == "all have ended; all succeeded\n"
     assert not script
+
+
+@pytest.mark.parametrize(
+    ("pages", "shown"),
+    [
+        pytest.param([3, 1], ["0 of 3 have ended", "2 of 3 have ended"], id="counted"),
+        pytest.param([1, 3], ["0 of 1 have ended", "0 of 3 have ended"], id="some come later"),
+    ],
+)
+def test_a_wait_at_a_terminal_says_how_many_have_ended(here: Path, pages: list[int], shown: list[str]) -> None:
+    del here
+    script = [_running(jobs) for jobs in (*pages, 0)]
+    answers = {PAGE: script.pop(0)}
+    said, result = Screen(), StringIO()
+
+    def sleep(_seconds: float) -> None:
+        answers[PAGE] = script.pop(0)
+
+    with answering(answers) as url, Client(url, sleep=sleep) as client:
+        assert wait_for(client, Terminal(result, said), select(None, labels=["run=x"]), None) == 0
+    assert said.getvalue() == "".join(f"\r{line}\x1b[K" for line in [*shown, ""])
+    assert result.getvalue() == "all have ended; all succeeded\n"
+
+
+def _running(jobs: int) -> tuple[int, bytes]:
+    items = [JOB | {"phase": "Running", "name": f"job-{number}"} for number in range(jobs)]
+    return 200, json.dumps({"items": items, "next": None}).encode()
+
+
+def test_events_at_a_narrow_terminal_differ_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    data = {"phase": "Running", "reason": None, "remoteStatus": "InProgress", "records": {"total": 809}}
+    events = [
+        {
+            "id": f"e-{number}",
+            "time": f"2026-11-{day}T12:00:00.000Z",
+            "subject": f"default/{BATCH}/nightly-20261121-{number:04}",
+            "type": "ferryman.job.progress",
+            "data": data | {"records": {"total": 809, "processed": number}},
+        }
+        for number, day in ((781, 20), (782, 21), (783, 21))
+    ]
+    answers = {("GET", "/v1/events"): (200, json.dumps({"items": events, "next": None}).encode())}
+    screen = Screen()
+    now = datetime(2026, 11, 21, 13, tzinfo=UTC)
+    with answering(answers) as url, Client(url) as client:
+        terminal = Terminal(screen, StringIO(), StringIO(), {"NO_COLOR": "1"})
+        Events(client, terminal, Format.TABLE, None, now).show(since=None, follow=False)
+    header, *lines = screen.getvalue().splitlines()
+    assert header.split() == ["TIME", "SUBJECT", "TYPE", "MESSAGE"]
+    assert [line.split()[0] for line in lines] == ["11-20", "12:00:00", "12:00:00"]
+    assert max(map(len, lines)) <= 80
+    assert all(f"-{number:04} " in line for number, line in zip((781, 782, 783), lines, strict=True))
+    assert all("AWS says InProgress" in line for line in lines)
+
+
+def test_a_retry_by_reason_means_no_job_that_was_deleted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, str, str]] = []
+    with answering({PAGE: (200, b'{"items": [], "next": null}')}, heard) as url:
+        monkeypatch.setenv("FERRYMAN_SERVER", url)
+        ended = cli("retry", "--reason", "JobFailed", "--yes")
+    assert (ended.code, ended.err) == (6, "ferryman: there are no jobs for the reason JobFailed\n")
+    assert all("phase=Failed" in path and "phase=Deleted" not in path for _, path, _ in heard)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.cli.doctor.daemon import check_daemon
+from controller.cli.doctor.daemon import ask_daemon
 from controller.cli.doctor.finding import Level
 from tests.cli.command import (
     DEADLINE_S,
@@ -91,6 +92,22 @@ def test_two_scopes_in_one_simulated_world(tmp_path: Path) -> None:
     assert created(tmp_path) == 6
 
 
+def test_a_directory_is_searched_for_documents_not_for_what_ferryman_writes(tmp_path: Path) -> None:
+    write(tmp_path / "jobs.jsonl", mixed(2, "beside"))
+    (tmp_path / "ferryman.schema.json").write_text(ferryman("explain", "--json-schema", folder=tmp_path).out)
+    quiet = {"url": "file:none.jsonl", "types": ["ferryman.document.rejected"]}
+    settings = {**FAST, "FERRYMAN_EVENTS__SINKS": json.dumps(["file:events.jsonl", quiet])}
+    (tmp_path / "none.jsonl").touch()
+    for _ in range(2):  # the second finds the events and the ledger of the first
+        ended = ferryman("run", ".", "--simulate", "--until-settled", folder=tmp_path, **settings)
+        assert ended.code in {0, 3}, ended.out
+    assert created(tmp_path) == 2
+    (tmp_path / "none.jsonl").unlink()
+    found = ferryman("validate", "-f", ".", folder=tmp_path)
+    assert (found.code, found.out.count(" is valid")) == (0, 2)
+    assert ferryman("validate", "-f", "ferryman.schema.json", folder=tmp_path).code == 1
+
+
 def test_a_terminal_shows_a_table_and_a_summary_at_last(tmp_path: Path) -> None:
     jobs = write_documents(tmp_path / "jobs.jsonl", ["shown-1", "shown-2"])
     ended = at_terminal(
@@ -104,7 +121,7 @@ def test_a_terminal_shows_a_table_and_a_summary_at_last(tmp_path: Path) -> None:
         **FAST | {"FERRYMAN_SIMULATOR__SPEED": "500", "FERRYMAN_EVENTS__SINKS": '["log:"]'},
     )
     assert ended.code == 0
-    assert "default/ModelInvocationJob" in ended.out
+    assert "\nModelInvocationJob " in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", ended.out)
     assert "shown-1" in ended.out
     assert "░" in ended.out
     assert any(line.endswith(": 2 Succeeded") for line in ended.out.splitlines()[-4:])
@@ -228,6 +245,7 @@ def test_doctor_names_the_permission_that_is_missing(tmp_path: Path) -> None:
     assert len(wrong) == 1
     assert "BatchInferenceJob" in wrong[0]
     assert "not allowed: personalize:ListBatchInferenceJobs" in wrong[0]
+    assert "iam:PassRole" not in ended.out
 
 
 def failures(variables: dict[str, str], folder: Path) -> str:
@@ -254,7 +272,7 @@ def test_doctor_says_everything_that_is_wrong(tmp_path: Path) -> None:
         ("source dir:nowhere", "no such directory"),
         ("source nothing:x", "is not a source"),
         ("source sqs:x", "needs a URL"),
-        ("sink file:notes.db/x", "cannot be made"),
+        (f"sink file:{tmp_path}/notes.db/x", "cannot be made"),
         ("sink sns:nothing", "needs an ARN"),
         ("sink nothing:", "is not a sink"),
         ("sink webhook:", "needs an https: or http: URL"),
@@ -283,9 +301,29 @@ def test_doctor_without_an_account(tmp_path: Path) -> None:
 
 
 def test_doctor_beside_a_running_daemon(tmp_path: Path) -> None:
-    with daemon(tmp_path):
-        ended = ferryman("doctor", folder=tmp_path, FERRYMAN_STORE__URL="sqlite:///ferryman-simulated.db")
-    assert "is sound, and in use by a running daemon (process " in ended.out
+    """A simulated one needs no account; what `doctor` calls its sinks is what `resume` knows."""
+    sinks = {"FERRYMAN_EVENTS__SINKS": '["log:", "file:events.jsonl"]'}
+    with daemon(tmp_path, **sinks) as url:
+        ended = ferryman("doctor", folder=tmp_path, FERRYMAN_SERVER=url, **sinks)
+        names = [sink["name"] for sink in httpx.get(f"{url}/v1/summary").json()["sinks"]]
+        resumed = [ferryman("resume", name, "--server", url, folder=tmp_path) for name in (*names, "log:")]
+        unknown = ferryman("resume", "webhook:x", "--server", url, folder=tmp_path)
+    assert ended.code == 0
+    assert "ferryman-simulated.db is sound, and in use by a running daemon (process " in ended.out
+    assert f"runs at {url}" in ended.out
+    assert " (simulated AWS): no jobs" in ended.out
+    (skipped,) = [line for line in ended.out.splitlines() if line.startswith("skipped")]
+    assert "scope default" in skipped
+    assert "nothing of AWS was checked" in skipped
+    assert "no source is configured" in next(
+        line for line in ended.out.splitlines() if line.startswith("ok      queue")
+    )
+    assert "iam:PassRole" not in ended.out
+    printed = [line.split()[2] for line in ended.out.splitlines() if line.split()[1:2] == ["sink"]]
+    assert printed == names == ["log", f"file:{tmp_path}/events.jsonl"]
+    assert [(said.code, said.out.partition(" ")[2]) for said in resumed] == [(0, "it is not disabled\n")] * 3
+    assert unknown.code == 6
+    assert f"its sinks are log, file:{tmp_path}/events.jsonl" in unknown.err
 
 
 def test_doctor_asks_the_daemon_what_is_wrong_with_it(tmp_path: Path) -> None:
@@ -298,8 +336,8 @@ def test_doctor_asks_the_daemon_what_is_wrong_with_it(tmp_path: Path) -> None:
             client.post("/v1/documents", content=b'{"kind": "Nonsense"}')
             until(lambda: any(sink["failures"] for sink in client.get("/v1/summary").json()["sinks"]))
             until(lambda: client.get("/v1/summary").json()["deadLetters"] == 1)
-        found = {finding.subject: finding for finding in check_daemon(url, "")}
-        texts = [f"{finding.level} {finding.detail} {finding.advice}" for finding in check_daemon(url, "")]
+        found = {finding.subject: finding for finding in ask_daemon(url, "").findings}
+        texts = [f"{finding.level} {finding.detail} {finding.advice}" for finding in ask_daemon(url, "").findings]
     lane = found["lane default/personalize.BatchInferenceJob"]
     assert (lane.level, lane.detail) == (Level.WARNING, "paused: a fire")
     assert "ferryman resume default/personalize.BatchInferenceJob" in lane.advice
@@ -307,7 +345,7 @@ def test_doctor_asks_the_daemon_what_is_wrong_with_it(tmp_path: Path) -> None:
     assert sink.subject.endswith("nowhere/events.jsonl")
     assert sink.level is Level.FAILED
     assert any(text.startswith(f"ok runs at {url}") for text in texts)
-    assert any("1 dead letters are kept" in text for text in texts)
+    assert any("1 dead letter is kept" in text for text in texts)
 
 
 def test_doctor_says_how_a_disabled_sink_goes_on() -> None:
@@ -316,17 +354,17 @@ def test_doctor_says_how_a_disabled_sink_goes_on() -> None:
     summary = json.dumps({"ready": True, "phases": {}, "sinks": [sink]}).encode()
     answers = {("GET", "/v1/summary"): (200, summary), ("GET", "/v1/lanes"): (200, b'{"items": [], "next": null}')}
     with answering(answers) as url:
-        (found,) = [finding for finding in check_daemon(url, "") if finding.subject.startswith("sink ")]
+        (found,) = [finding for finding in ask_daemon(url, "").findings if finding.subject.startswith("sink ")]
     assert (found.level, found.detail) == (Level.FAILED, "disabled, 7 events wait: the receiver answered 410 Gone")
     assert f"`ferryman resume '{name}'`" in found.advice
 
 
 def test_doctor_without_a_daemon_and_with_one_that_wants_a_token() -> None:
-    (none,) = check_daemon("http://127.0.0.1:1", "")
+    (none,) = ask_daemon("http://127.0.0.1:1", "").findings
     assert (none.level, none.detail) == (Level.OK, "none runs at http://127.0.0.1:1")
     refusal = b'{"title": "Unauthorized", "status": 401, "detail": "a bearer token is needed"}'
     with answering({("GET", "/v1/summary"): (401, refusal)}) as url:
-        (closed,) = check_daemon(url, "wrong")
+        (closed,) = ask_daemon(url, "wrong").findings
     assert closed.level is Level.FAILED
     assert "set its token in FERRYMAN_HTTP__TOKEN" in closed.detail
 

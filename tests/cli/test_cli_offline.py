@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
 
 def test_version(tmp_path: Path) -> None:
     assert ferryman_anew("version", folder=tmp_path).out == f"ferryman {__version__}\n"
+    asked = ferryman("--version", folder=tmp_path)
+    assert (asked.code, asked.out, asked.err) == (0, f"ferryman {__version__}\n", "")
+
+
+def test_no_command_is_a_question_for_help(tmp_path: Path) -> None:
+    asked = ferryman(folder=tmp_path)
+    assert (asked.code, asked.out, asked.err) == (0, ferryman("--help", folder=tmp_path).out, "")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,32 @@ def test_validate_names_all_that_is_wrong_and_goes_on(tmp_path: Path) -> None:
     assert "spec.timeoutDurationInHours: 12 is below the minimum 24" in ended.out
     assert "spec.roleArn: is required" in ended.out
     assert "jobs.json[2]: elsewhere/personalize.BatchInferenceJob/good is valid" in ended.out
+    assert ended.err == "1 valid, 1 rejected\n"
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        pytest.param([(0, {}), (1, {})], 1, id="another spec"),
+        pytest.param([(0, {}), (0, {}), (1, {})], 1, id="the first counts"),
+        pytest.param([(0, {}), (0, {"labels": {"a": "b"}})], 0, id="another label"),
+        pytest.param([(0, {"generation": 1}), (1, {"generation": 2})], 0, id="in order"),
+        pytest.param([(0, {}), (1, {"onSpecChange": "replace"})], 0, id="replaces"),
+        pytest.param([(0, {}), (1, {"scope": "other"})], 0, id="another scope"),
+    ],
+)
+def test_one_name_with_two_specs_is_no_hand_over(
+    here: Path, capsys: pytest.CaptureFixture[str], members: list[tuple[int, dict[str, Any]]], code: int
+) -> None:
+    documents = [document("bedrock.ModelInvocationJob", "twice", number, **more) for number, more in members]
+    (here / "dup.jsonl").write_text("".join(json.dumps(item) + "\n" for item in documents))
+    (here / "other.json").write_text(json.dumps(document("bedrock.ModelInvocationJob", "once")))
+    assert run_command(["validate", "-f", "dup.jsonl", "-f", "other.json"]) == code
+    out = capsys.readouterr().out
+    assert out.count(" is valid") == len(members) + 1 - code
+    if code:
+        place = f"dup.jsonl[{len(members)}]: default/bedrock.ModelInvocationJob/twice rejected\n"
+        assert f"{place}  the same name as dup.jsonl[1] with another spec" in out
 
 
 def test_validate_by_the_settings_where_they_are_given(tmp_path: Path) -> None:
@@ -158,7 +192,7 @@ def test_validate_refuses_junk_in_words_that_a_terminal_survives(
 
 
 WRONG = [
-    ([], {}, 2, "missing command"),
+    (["--version=1"], {}, 2, "does not take a value"),
     (["nope"], {}, 2, "no such command 'nope'"),
     (["version", "extra"], {}, 2, "unexpected extra argument"),
     (["get", "nope"], {}, 2, "is not a kind"),
@@ -178,6 +212,7 @@ WRONG = [
     (["get"], {"FERRYMAN_HTTP__TOKEN": "a\nb"}, 2, "the token"),
     (["describe", "ModelInvocationJob"], {}, 2, "name one job"),
     (["events", "ModelInvocationJob"], {}, 2, "name one job"),
+    (["events", "-f", "--server", "http://127.0.0.1:1"], {}, 5, "no daemon answers at http://127.0.0.1:1"),
     (["events", "--since", "soon"], {}, 2, "use 30s, 10m, 2h, 7d"),
     (["explain"], {}, 2, "name a kind"),
     (["explain", "Nope", "--json-schema"], {}, 2, "is not a kind"),

@@ -1,6 +1,7 @@
 """Pure parts of the command line: selections, tables, texts, advice, masks, simulated settings."""
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -15,6 +16,7 @@ from controller.cli.advice import advice
 from controller.cli.doctor.scopes import nowhere
 from controller.cli.following import read_since
 from controller.cli.job_table import progress_of, reason_of
+from controller.cli.live import summary_line
 from controller.cli.logging import Masker, secrets_of
 from controller.cli.operating import lane_slots, lane_table
 from controller.cli.output import json_line, yaml_text
@@ -34,10 +36,10 @@ from controller.errors import SettingsError
 from controller.kinds import KINDS
 from controller.kinds.models import operation_model
 from controller.model import Phase, WaitReason
-from controller.settings import Scope, Settings
+from controller.settings import Scope, Settings, load_settings
 from controller.validation.patterns import compile_pattern
 from tests.cli.command import write_documents
-from tests.documents import PROMPT
+from tests.documents import BLUEPRINT, PROMPT
 
 BATCH = "bedrock.ModelInvocationJob"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -50,7 +52,8 @@ def test_a_selection_is_what_its_words_say() -> None:
     assert selected.phases == ("Failed", "Stopped")
     assert selected.reasons == ("Lost",)
     assert str(selected) == (
-        "personalize.BatchInferenceJob -l a=1 -l b= -l c=x=y --phase Failed --phase Stopped --reason Lost"
+        "jobs of kind personalize.BatchInferenceJob with the labels a=1 and b= and c=x=y in phase Failed or Stopped"
+        " for the reason Lost"
     )
 
 
@@ -229,6 +232,27 @@ def test_a_progress_bar() -> None:
     assert progress_of({"phase": "Running", "records": records}, bars=True) == "█████░░░░░  50% 100/200"
 
 
+@pytest.mark.parametrize(
+    ("summary", "ending", "said"),
+    [
+        pytest.param({"phases": {"Pending": 3}, "etaSeconds": 68.0}, False,
+                     "3 Pending; the last is created in about 1m8s", id="works"),
+        pytest.param({"phases": {"Pending": 3, "Succeeded": 1}, "etaSeconds": 68.0}, True,
+                     "3 Pending, 1 Succeeded", id="nothing remote"),
+        pytest.param({"phases": {"Pending": 3, "Running": 19, "Stopping": 1}, "etaSeconds": 68.0}, True,
+                     "3 Pending, 19 Running, 1 Stopping; 20 remote jobs go on at AWS; start again to follow them",
+                     id="ends"),
+        pytest.param({"phases": {"Running": 1}, "etaSeconds": 68.0, "stopping": True, "simulated": True}, False,
+                     "1 Running; 1 remote job goes on in the simulated AWS; start again to follow it",
+                     id="is stopping"),
+    ],
+)  # fmt: skip
+def test_the_last_line_of_a_run_predicts_no_work_that_it_will_not_do(
+    summary: dict[str, Any], ending: bool, said: str
+) -> None:
+    assert summary_line({"instance": "x", **summary}, ending=ending) == f"ferryman x: {said}"
+
+
 def test_slots_are_counted_once_where_one_key_counts_all() -> None:
     each = {"used": 1, "ceiling": 1}
     assert lane_slots({"slots": {"*": {"used": 3, "ceiling": 20}, "a": each, "b": each}}) == "3/20"
@@ -259,15 +283,19 @@ ROLE = "arn:aws:iam::123456789012:role/batch"
         pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH},
                      {"slots": {"m": {"used": 20, "ours": 12, "ceiling": 20, "configured": 20},
                                 "free": {"used": 1, "ours": 1, "ceiling": 20, "configured": 20}}},
-                     ["20 of 20 slots of m", "8 of them by jobs that are not Ferryman's", f"limits.{BATCH}.jobs"],
+                     ["20 of 20 slots of m", "8 of them by jobs that are not Ferryman's", f'limits."{BATCH}".jobs'],
                      id="quota, and who holds it"),
+        pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BLUEPRINT},
+                     {"slots": {f"blueprint:{name}": {"used": 1, "ours": 1, "ceiling": 1, "configured": 1}
+                                for name in "ab"}},
+                     ["of each blueprint one job runs at a time", "fixed"], id="quota, fixed"),
         pytest.param({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH},
                      {"slots": {"*": {"used": 3, "ours": 3, "ceiling": 5, "configured": 9, "parked": True}}},
                      ["3 of 5 slots are taken", "more than 5 although the settings allow 9", "Service Quotas"],
                      id="quota, learned"),
         pytest.param({"phase": "Pending", "reason": "RateLimited", "kind": BATCH},
                      {"rates": {"create": {"rate": 2.0, "ceiling": 2.0, "throttles": 0}}},
-                     ["the pace is 2/s", f"limits.{BATCH}.create"], id="rate"),
+                     ["the pace is 2/s", f'limits."{BATCH}".create'], id="rate"),
         pytest.param({"phase": "Pending", "reason": "RateLimited", "kind": BATCH},
                      {"rates": {"create": {"rate": 0.5, "ceiling": 2.0, "throttles": 7}}},
                      ["throttled 7 creates", "0.5/s now", "up to 2/s by itself"], id="rate, throttled"),
@@ -290,6 +318,22 @@ def test_advice(job: Mapping[str, Any], lane: Mapping[str, Any], said: list[str]
     text = " ".join(advice(job, lane))
     assert all(words in text for words in said)
     assert bool(text) == bool(said)
+
+
+def test_nobody_is_sent_to_raise_a_quota_that_is_fixed() -> None:
+    slots = {f"blueprint:{name}": {"used": 1, "ours": 1, "ceiling": 1, "configured": 1} for name in "ab"}
+    said = advice({"phase": "Pending", "reason": "QuotaFull", "kind": BLUEPRINT}, {"slots": slots})
+    assert not [sentence for sentence in said if "limits." in sentence or "account" in sentence]
+    assert len([sentence for sentence in said if "one job runs at a time" in sentence]) == 1
+
+
+def test_the_setting_that_advice_names_is_read_from_a_settings_file(tmp_path: Path) -> None:
+    slots = {"*": {"used": 2, "ours": 2, "ceiling": 2, "configured": 2}}
+    said = " ".join(advice({"phase": "Pending", "reason": "QuotaFull", "kind": BATCH}, {"slots": slots}))
+    named = said.partition("in the settings: ")[2]
+    config = tmp_path / "ferryman.toml"
+    config.write_text(f"{named} = 30\n")
+    assert load_settings(config).limits[BATCH].jobs == {"*": 30}
 
 
 @pytest.mark.parametrize("reason", list(WaitReason))
@@ -390,6 +434,26 @@ def test_the_store_of_a_simulated_run(url: str, variables: dict[str, str], expec
     local = local_settings(settings, variables)
     assert local.store.url == expected
     assert local.store.lock_wait_s == 3
+
+
+@pytest.mark.parametrize(
+    ("variables", "interval", "minimum"),
+    [
+        pytest.param({}, 1.0, 1.0, id="sixty times faster"),
+        pytest.param({"SIMULATOR__SPEED": "3"}, 10.0, 1.0, id="three times faster"),
+        pytest.param({"SIMULATOR__SPEED": "0.1"}, 30.0, 2.0, id="slower"),
+        pytest.param({"RECONCILE__INTERVAL": "30"}, 30.0, 1.0, id="the user has said how often"),
+        pytest.param({"RECONCILE__ADOPT": "false"}, 1.0, 1.0, id="the user has said something else"),
+        pytest.param({"RECONCILE__INTERVAL": "0.2", "RECONCILE__INTERVAL_MIN": "0.1"}, 0.2, 0.1, id="both"),
+    ],
+)
+def test_a_simulated_run_looks_as_often_as_its_jobs_live_faster(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], interval: float, minimum: float
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"FERRYMAN_{name}", value)
+    reconcile = local_settings(load_settings(None), os.environ).reconcile
+    assert (reconcile.interval, reconcile.interval_min) == (interval, minimum)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,14 @@ async def test_all_that_match_are_commanded_once_that_is_confirmed_with_their_nu
     assert {job["desired"] for job in site.get("/v1/jobs", label="run=bulk")["items"]} == {"Absent"}
 
 
+async def test_what_has_ended_is_not_offered_to_be_stopped(browser: Browser, site: Site) -> None:
+    async with looking(browser) as (_, page):
+        for phases, offered in (("phase=Failed", False), ("phase=Failed&phase=Pending", True)):
+            await page.goto(f"{site.url}/#/jobs?{phases}")
+            await expect(page.get_by_role("button", name="Retry all")).to_be_visible()
+            await expect(page.get_by_role("button", name="Stop all")).to_be_visible(visible=offered)
+
+
 async def test_why_a_job_waits_is_two_clicks_away(browser: Browser, site: Site) -> None:
     async with looking(browser) as (_, page):
         await page.goto(site.url)

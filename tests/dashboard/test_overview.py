@@ -1,7 +1,9 @@
 """The overview: its numbers are the daemon's, it follows what happens, and lanes can be paused."""
 
+import re
+
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.dashboard.conftest import looking
 from tests.dashboard.site import Site
@@ -32,6 +34,52 @@ async def test_numbers_plots_lanes_and_what_to_do(browser: Browser, site: Site) 
         await expect(page.locator(".as-table tbody tr").first).to_contain_text("23")
         await page.get_by_role("button", name="Succeeded").click()
         await expect(page.get_by_role("button", name="Succeeded")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_numbers_agree_with_each_other(browser: Browser, site: Site) -> None:
+    """A tile with the words below it, the failures with their reasons; and the simulator is none of this daemon's."""
+    async with looking(browser) as (_, page):
+        await page.goto(site.url)
+        outlook = page.locator(".outlook")
+        await expect(outlook).to_contain_text("until a pause is over")
+        words = re.findall(r"([\d,]+) (?:more )?jobs? waits?", await outlook.inner_text())
+        waiting = await page.locator(".tiles li", has_text="Waiting").locator("strong").inner_text()
+        assert sum(map(number, words)) == number(waiting)
+        failures = page.locator(".needs li", has_text="have failed (")
+        total, reasons = (await failures.inner_text()).split(" jobs have failed ")
+        assert sum(map(number, re.findall(r" (\d[\d,]*?)(?=, |\))", reasons))) == number(total)
+        await expect(page.locator("#world")).to_be_hidden()
+
+
+async def test_a_simulated_world_says_so_and_a_lane_at_rest_shows_no_full_bar(browser: Browser, site: Site) -> None:
+    """The same daemon's answers, but for what the page is told of its world and of one lane."""
+
+    async def simulated(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json=await answer.json() | {"simulated": True})
+
+    async def resting(route: Route) -> None:
+        answer = await route.fetch()
+        lanes = (await answer.json())["items"]
+        still = [lane | {"phases": {}, "queues": []} if lane["lane"] == LANE else lane for lane in lanes]
+        await route.fulfill(response=answer, json={"items": still, "next": None})
+
+    async with looking(browser) as (_, page):
+        await page.route("**/v1/summary", simulated)
+        await page.route("**/v1/lanes", resting)
+        await page.goto(site.url)
+        await expect(page.get_by_text("Simulated AWS")).to_be_visible()
+        await page.get_by_text("1 lane without jobs").click()
+        lane = page.get_by_role("article").filter(has=page.get_by_role("button", name=LANE))
+        await expect(lane).to_contain_text("a second")
+        await expect(lane.locator(".chip")).to_have_text("Idle")
+        meters = page.get_by_role("meter", name="Create rate")
+        await expect(meters).to_have_count(7)
+        await expect(lane.get_by_role("meter", name="Create rate")).to_have_count(0)
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 async def test_it_follows_what_happens(browser: Browser, site: Site) -> None:

@@ -245,7 +245,9 @@ async def test_commands_answer_with_their_verdict(tmp_path: Path) -> None:
         is_problem(await client.post(f"{ONE}:stop", json={"force": True}), 422)
 
 
-async def test_resolve_takes_exactly_one_of_three(tmp_path: Path) -> None:
+async def test_resolve_takes_exactly_one_of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     async with api(tmp_path) as (service, client):
         await service.send(batch("one"))
         is_problem(await client.post(f"{ONE}:resolve", json={}), 422)

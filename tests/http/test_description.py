@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
+import pytest
 
 from controller.http.problems import MEDIA_TYPE
 from tests.http.rig import batch, serving
@@ -21,7 +22,9 @@ enabled = false
 """
 
 
-async def test_generated_requests_are_answered_as_described(tmp_path: Path) -> None:
+async def test_generated_requests_are_answered_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     async with serving(tmp_path) as service, listening(service.app) as port:
         await service.send(*(batch(f"job-{number}") for number in range(5)))

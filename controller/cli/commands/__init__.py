@@ -3,6 +3,8 @@
 Invariant: a command function imports what it calls when it is called, so that `--help` loads nothing else.
 """
 
+from typing import Annotated
+
 import typer
 
 from controller.cli.commands import daemon, documents, jobs, lanes
@@ -15,6 +17,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        raise typer.Exit(daemon.version())
+
+
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="The version of this program."),
+    ] = False,
+) -> None:
+    del version
+
+
 daemon.register(app)
 documents.register(app)
 jobs.register(app)

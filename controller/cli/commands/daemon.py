@@ -22,7 +22,12 @@ def register(app: typer.Typer) -> None:
 def run(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", show_default=False)] = None,
     simulated: Annotated[
-        bool, typer.Option("--simulate", help="Against the built-in AWS simulator: no account, no network.")
+        bool,
+        typer.Option(
+            "--simulate",
+            help="Against the built-in AWS simulator: no account, no network. Jobs live faster there, by"
+            " simulator.speed; unless reconcile.interval is set, they are looked at as much more often.",
+        ),
     ] = False,
     until_settled: Annotated[
         bool, typer.Option("--until-settled", help="Leave when sources are empty and every job has ended or is held.")

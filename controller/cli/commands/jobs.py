@@ -95,6 +95,8 @@ def events(
     selected = one(target, scope) if target is not None else None
     subject = f"{selected.scope}/{selected.kind}/{selected.name}" if selected is not None else None
     with connect(server) as client:
+        if follow:
+            client.summary()  # one that was never there is not waited for, as one that goes away is
         shown = Events(client, open_terminal(), output, subject, now())
         return shown.show(since=read_since(since, now()) if since is not None else None, follow=follow)
 

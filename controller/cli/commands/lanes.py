@@ -1,7 +1,7 @@
 """`lanes pause resume`."""
 # ruff: noqa: PLC0415 - a command loads what it needs when it runs
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +16,8 @@ LaneOrSink = Annotated[
     str | None, typer.Argument(metavar="[SCOPE/KIND | SINK]", show_default=False, autocompletion=completion.lanes)
 ]
 Why = Annotated[str, typer.Option("--why", help="Shown to others.", show_default=False)]
+
+_LOG: Final = "log"
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +41,7 @@ def pause(lane: Lane = None, why: Why = "", server: Server = None) -> int:
 
 def resume(lane: LaneOrSink = None, why: Why = "", server: Server = None) -> int:
     """Undo `pause`. Of a lane, or of all; or send a disabled sink its events again, named as `doctor` shows it."""
-    if lane is not None and ":" in lane:  # no scope or kind has one, and every sink
+    if lane is not None and (":" in lane or lane == _LOG):  # no scope or kind has one, and every other sink
         from controller.cli.operating import resume_sink
 
         with connect(server) as client:

@@ -6,7 +6,7 @@ stands for itself; what could not be checked says so.
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +14,9 @@ import anyio
 
 from controller.admission import policy_of
 from controller.cli.advice import denied_hint
-from controller.cli.doctor.daemon import check_daemon
+from controller.cli.doctor.daemon import Asked, ask_daemon
 from controller.cli.doctor.ends import check_sinks, check_sources
-from controller.cli.doctor.finding import Finding, Level, failed, ok, warning
+from controller.cli.doctor.finding import Finding, Level, failed, ok, skipped
 from controller.cli.doctor.scopes import check_scope
 from controller.cli.doctor.store import check_store
 from controller.cli.logging import Masker, configure_logging, secrets_of
@@ -31,6 +31,10 @@ from controller.settings import CONFIG_VARIABLE, LogSettings, Settings, load_set
 
 DEFAULT_PORT: Final = 8470
 SERVER_VARIABLE: Final = "FERRYMAN_SERVER"
+_NOT_ASKED: Final = (
+    "the daemon runs against the simulator; nothing of AWS was checked (stop it, and set AWS_REGION and credentials,"
+    " to check for a real run)"
+)
 _LEVEL: Final = 8
 _SUBJECT: Final = 46
 _RESET: Final = "\x1b[0m"
@@ -47,14 +51,15 @@ async def _doctor(config: Path | None, terminal: Terminal) -> ExitCode:
         async for finding in findings:
             levels.add(finding.level)
             _print(terminal, finding)
-    _advise(terminal)
+    if not levels & {Level.FAILED, Level.SKIPPED}:  # what is wrong must not be lost above so many words
+        _advise(terminal)
     return ExitCode.NEGATIVE if Level.FAILED in levels else ExitCode.DONE
 
 
 def _print(terminal: Terminal, finding: Finding) -> None:
     level = f"{finding.level:<{_LEVEL}}"
     if terminal.coloured:
-        level = f"{COLOURS[finding.level]}{level}{_RESET}"
+        level = f"{COLOURS.get(finding.level, '')}{level}{_RESET}"
     terminal.write(f"{level}{visible(f'{finding.subject:<{_SUBJECT}} {finding.detail}')}\n")
     if finding.advice:
         terminal.line(f"{'':<{_LEVEL}}-> {finding.advice}")
@@ -77,18 +82,37 @@ async def _findings(config: Path | None, terminal: Terminal) -> AsyncGenerator[F
 
 
 async def _everything(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
-    yield await check_store(settings.store.url)
-    if settings.http.enabled:
-        server = os.environ.get(SERVER_VARIABLE) or _own_server(settings)
-        for finding in await anyio.to_thread.run_sync(check_daemon, server, read_token(settings.http)):
-            yield finding
+    daemon = await _daemon(settings)
+    yield await check_store(_store_url(settings, simulated=daemon.simulated))
+    for finding in daemon.findings:
+        yield finding
     for name in settings.scopes:
+        if daemon.simulated:
+            yield skipped(f"scope {name}", _NOT_ASKED)
+            continue
         for finding in await check_scope(name, settings, clock):
             yield finding
     if not settings.queue.sources:
-        yield warning("queue", "no source is configured: documents come by `apply`, files and HTTP only")
+        yield ok("queue", "no source is configured: documents come by `apply`, files and HTTP only")
     for finding in (*await check_sources(settings, clock), *await check_sinks(settings, clock)):
         yield finding
+
+
+async def _daemon(settings: Settings) -> Asked:
+    if not settings.http.enabled:
+        return Asked([])
+    server = os.environ.get(SERVER_VARIABLE) or _own_server(settings)
+    return await anyio.to_thread.run_sync(ask_daemon, server, read_token(settings.http))
+
+
+def _store_url(settings: Settings, *, simulated: bool) -> str:
+    """The store of these settings; where a simulated daemon runs, the one that it has by them."""
+    if simulated:
+        from controller.cli.simulating import local_settings  # noqa: PLC0415 - only a simulated run needs it
+
+        with suppress(SettingsError):  # it runs with other settings than these
+            return local_settings(settings, os.environ).store.url
+    return settings.store.url
 
 
 def _own_server(settings: Settings) -> str:

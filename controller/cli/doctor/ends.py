@@ -15,7 +15,7 @@ import anyio
 from controller.cli.doctor.finding import Finding, Level, failed, ok, warning
 from controller.errors import AwsError, DeniedError, SettingsError
 from controller.kinds.aws import AwsClients
-from controller.masking import mask_text
+from controller.masking import MASK, mask_text
 from controller.queue_urls import SQS_PREFIX, parse_queue_url
 from controller.queues.spool import SPOOL_PREFIX
 from controller.queues.sqs import open_queue_clients
@@ -25,6 +25,7 @@ from controller.sinks.arns import region_of
 from controller.sinks.aws_batch import open_sink_clients
 from controller.sinks.eventbridge import EVENTBRIDGE_PREFIX
 from controller.sinks.file import FILE_PREFIX
+from controller.sinks.log import LOG_PREFIX, LogSink
 from controller.sinks.opening import open_sink
 from controller.sinks.sns import SNS_PREFIX
 from controller.sinks.webhook import WEBHOOK_PREFIX, shown_webhook
@@ -52,7 +53,7 @@ async def _check_source(source: str, clock: Clock) -> Finding:
     if source.startswith(SPOOL_PREFIX):
         path = Path(source.removeprefix(SPOOL_PREFIX))
         return await anyio.to_thread.run_sync(_check_directory, f"source {source}", path)
-    return failed(f"source {mask_text(source)}", "is not a source", "use sqs:<queue URL> or dir:<path>")
+    return failed(f"source {_unread(source)}", "is not a source", "use sqs:<queue URL> or dir:<path>")
 
 
 def _check_directory(subject: str, path: Path) -> Finding:
@@ -67,20 +68,28 @@ async def _check_queue(what: str, setting: str, actions: str, clock: Clock) -> F
     try:
         queue = parse_queue_url(setting)
     except SettingsError as error:
-        return failed(f"{what} {mask_text(setting)}", str(error))
+        return failed(f"{what} {_unread(setting)}", str(error))
 
     def clients() -> AbstractAsyncContextManager[AwsClients]:
         return open_queue_clients(queue, pool=1, timeout_s=_TIMEOUT_S, clock=clock, environment=os.environ)
 
     names = ["ApproximateNumberOfMessages", "VisibilityTimeout"]
     parameters = {"QueueUrl": queue.url, "AttributeNames": names}
-    return await _ask(f"{what} {queue.url}", clients, ("sqs", "GetQueueAttributes", parameters), actions, _waiting)
+    return await _ask(
+        f"{what} {SQS_PREFIX}{queue.url}", clients, ("sqs", "GetQueueAttributes", parameters), actions, _waiting
+    )
+
+
+def _unread(setting: str) -> str:
+    """Of a setting that is wrong: where its credentials end, if it has any, nobody can tell."""
+    return f"{setting.partition(':')[0][:40]}:{MASK}" if "@" in setting else mask_text(setting)
 
 
 def _waiting(body: Mapping[str, Any]) -> str:
     attributes = body.get("Attributes")
     waiting = attributes.get("ApproximateNumberOfMessages") if isinstance(attributes, Mapping) else None
-    return "exists" if waiting is None else f"exists, about {waiting} messages wait"
+    words = "message waits" if waiting == "1" else "messages wait"
+    return "exists" if waiting is None else f"exists, about {waiting} {words}"
 
 
 async def check_sinks(settings: Settings, clock: Clock) -> list[Finding]:
@@ -89,9 +98,13 @@ async def check_sinks(settings: Settings, clock: Clock) -> list[Finding]:
 
 
 def _shown(url: str) -> str:
-    """Of a webhook no more than its host: any part of the rest may be secret."""
+    """The name by which the daemon knows it; of a webhook its host and a digest: the rest may be secret."""
+    if url in {LOG_PREFIX, LogSink.name}:
+        return LogSink.name
+    if url.startswith(FILE_PREFIX):
+        return f"{FILE_PREFIX}{Path(url.removeprefix(FILE_PREFIX)).absolute()}"
     if not url.startswith(WEBHOOK_PREFIX):
-        return mask_text(url)
+        return _unread(url)
     with suppress(SettingsError):
         return shown_webhook(url)
     return WEBHOOK_PREFIX

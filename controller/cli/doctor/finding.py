@@ -8,6 +8,7 @@ class Level(StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ def ok(subject: str, detail: str) -> Finding:
 
 def warning(subject: str, detail: str, advice: str = "") -> Finding:
     return Finding(Level.WARNING, subject, detail, advice)
+
+
+def skipped(subject: str, detail: str) -> Finding:
+    return Finding(Level.SKIPPED, subject, detail)
+
+
+def counted(count: int, one: str, more: str) -> str:
+    """A number with its words: `1 event waits`, `2 events wait`."""
+    return f"{count} {one if count == 1 else more}"
 
 
 def failed(subject: str, detail: str, advice: str = "") -> Finding:

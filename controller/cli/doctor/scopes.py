@@ -71,7 +71,7 @@ def _no_identity(subject: str, error: AwsError) -> Finding:
 
 
 def _clock(subject: str, clients: AwsClients, clock: Clock) -> Finding:
-    theirs = clients.aws_now()
+    theirs = clients.aws_heard()
     if theirs is None:
         return warning(subject, "AWS's answer had no Date, so the clock was not compared")
     skew = clock.now() - theirs

@@ -105,6 +105,7 @@ function pageOf({ page, rest }) {
 function showFrame({ summary }) {
   const state = summary.stopping ? " · stopping" : summary.ready ? "" : " · starting";
   setText(element("which"), `${summary.instance} · ${summary.version} · up ${duration(summary.uptimeSeconds)}${state}`);
+  element("world").hidden = !summary.simulated;
   setText(element("letters"), summary.deadLetters ? count(summary.deadLetters) : "");
   element("letters").hidden = !summary.deadLetters;
 }

@@ -21,8 +21,10 @@ export function attention(summary, lanes, now = Date.now()) {
     points.push({ text: `${plural(summary.reasons.AccessDenied, "job waits or has failed", "jobs wait or have failed")} for lack of permission.`, href: address("jobs", [], { reason: "AccessDenied" }), link: "See which" });
   }
   if (Failed) {
+    const rest = Failed - FAIL_REASONS.reduce((sum, reason) => sum + (reason === "AccessDenied" ? 0 : (summary.reasons[reason] ?? 0)), 0);
     const reasons = FAIL_REASONS.filter((reason) => reason !== "AccessDenied" && summary.reasons[reason]).map((reason) => `${reason} ${summary.reasons[reason].toLocaleString("en")}`);
-    points.push({ text: `${plural(Failed, "job has", "jobs have")} failed (${reasons.join(", ") || "AccessDenied"}).`, href: address("jobs", [], { phase: "Failed" }), link: "Failed jobs" });
+    if (rest > 0) reasons.push(`AccessDenied ${rest.toLocaleString("en")}`); // the sum of that reason counts those that wait, too
+    points.push({ text: `${plural(Failed, "job has", "jobs have")} failed (${reasons.join(", ")}).`, href: address("jobs", [], { phase: "Failed" }), link: "Failed jobs" });
   }
   for (const lane of lanes.filter(({ paused }) => paused)) {
     points.push({ text: `${lane.lane} is paused${lane.pauseReason ? ` (${lane.pauseReason})` : ""}: nothing new is created.`, href: "#/", link: "Resume it below" });

@@ -8,7 +8,7 @@ import { fill, h } from "../dom.js";
 import { count, plural } from "../format.js";
 import { say } from "../notices.js";
 import { jobAddress } from "../router.js";
-import { COMMANDS } from "../words.js";
+import { COMMANDS, TERMINAL } from "../words.js";
 
 const AT_ONCE = 500;
 const FORESEEN_MAX = 10000;
@@ -18,8 +18,14 @@ const DONE = { retry: "retried", stop: "stopped", delete: "deleted" };
 
 // The buttons; `filters()` gives the filters as they are now, `changed()` is called once something was done.
 export function bulkButtons(filters, changed) {
-  const buttons = VERBS.map((verb) => h("button", { type: "button", onclick: () => new Bulk(verb, filters(), changed).ask() }, `${COMMANDS[verb].verb} all`));
+  const buttons = VERBS.map((verb) => h("button", { type: "button", "data-verb": verb, onclick: () => new Bulk(verb, filters(), changed).ask() }, `${COMMANDS[verb].verb} all`));
   return h("div", { class: "buttons bulk", role: "group", "aria-label": "With all jobs that match" }, h("span", { class: "quiet" }, "With all that match:"), ...buttons);
+}
+
+// Offer what can be done to jobs that these filters mean: what has ended cannot be stopped.
+export function offer(buttons, filters) {
+  const phases = filters.getAll("phase");
+  buttons.querySelector('[data-verb="stop"]').hidden = phases.length > 0 && phases.every((phase) => TERMINAL.has(phase));
 }
 
 class Bulk {

@@ -8,7 +8,7 @@ import { duration, plural, shortKind } from "../format.js";
 import { failure, loading, phaseChip, progress, time } from "../parts.js";
 import { Refresh } from "../refresh.js";
 import { address, jobAddress, replace } from "../router.js";
-import { bulkButtons } from "./bulk.js";
+import { bulkButtons, offer } from "./bulk.js";
 import { noJobs } from "./empty.js";
 import { Filters, filtersIn } from "./filters.js";
 
@@ -62,6 +62,7 @@ export function showJobs(root, { board, onTrouble }, route) {
       fill(pager);
       return;
     }
+    offer(bulk, filtersIn(asked));
     bulk.hidden = !filtered; // every job there is, is never meant by accident
     if (!items.length) fill(results, nothingYet());
     else if (table.parentNode !== results) fill(results, table);

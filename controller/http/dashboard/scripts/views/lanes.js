@@ -96,8 +96,10 @@ function speed(lane) {
   const text = `${rate(create.rate)} of ${rate(create.ceiling)} a second`;
   const throttles = Object.values(lane.rates).reduce((sum, { throttles: seen }) => sum + seen, 0);
   const note = throttles ? `${plural(throttles, "call")} throttled since the start` : "no call throttled since the start";
-  const tone = create.rate < create.ceiling ? "warn" : "still";
-  return h("div", { class: "meters" }, h("h4", {}, "Create rate"), h("div", { class: "meter" }, h("span", { class: "name" }, create.rate < create.ceiling ? "slowed by throttles" : "at its ceiling"), h("span", { class: "value" }, text), bar({ value: create.rate, max: create.ceiling, label: `Create rate: ${text}`, role: "meter", tone }), h("span", { class: "quiet note" }, note)));
+  const slowed = create.rate < create.ceiling;
+  const idle = stateOf(lane)[0] === "Idle"; // a full bar would look as if it were at work
+  const meterOf = slowed || !idle ? bar({ value: create.rate, max: create.ceiling, label: `Create rate: ${text}`, role: "meter", tone: slowed ? "warn" : "still" }) : null;
+  return h("div", { class: "meters" }, h("h4", {}, "Create rate"), h("div", { class: "meter" }, h("span", { class: "name" }, slowed ? "slowed by throttles" : idle ? "allowed" : "at its ceiling"), h("span", { class: "value" }, text), meterOf, h("span", { class: "quiet note" }, note)));
 }
 
 function queues(lane) {

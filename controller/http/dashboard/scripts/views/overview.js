@@ -99,12 +99,14 @@ function makeTile({ label, phases, tone }, summary) {
 
 function outlookText(summary, lanes) {
   const inbox = summary.inbox ? ` ${plural(summary.inbox, "document or command", "documents and commands")} in the inbox.` : "";
-  if (!summary.waiting) return `Nothing waits to be created.${inbox}`;
+  const pausing = Math.max(0, summary.phases.Pending - summary.waiting);
+  const more = pausing ? ` ${plural(pausing, "more job waits", "more jobs wait")} until a pause is over.` : "";
+  if (!summary.waiting) return pausing ? `${more.trim().replace(" more", "")}${inbox}` : `Nothing waits to be created.${inbox}`;
   const jobs = `${plural(summary.waiting, "job waits", "jobs wait")} to be created`;
   if (summary.etaSeconds !== null) {
-    return `${jobs}; the last of them in about ${duration(summary.etaSeconds)}, at ${clockIn(summary.etaSeconds)}.${inbox}`;
+    return `${jobs}; the last of them in about ${duration(summary.etaSeconds)}, at ${clockIn(summary.etaSeconds)}.${more}${inbox}`;
   }
-  return `${jobs}. When the queue will be empty cannot be told yet: ${whyUnknown(summary.lanes)}.${inbox}`;
+  return `${jobs}. When the queue will be empty cannot be told yet: ${whyUnknown(summary.lanes)}.${more}${inbox}`;
 }
 
 // Of the lanes without an estimate, how many are so for which cause.
