@@ -232,6 +232,7 @@ class AwsClients:
         Raises:
             SettingsError: there is no Region, or the SDK's own configuration cannot be read.
             ScopeUnavailableError: what should give the credentials does not.
+            NoAnswerError: this machine can open no file just now.
         """
         async with self._making:
             if service in self._clients:
@@ -249,6 +250,8 @@ class AwsClients:
                 raise SettingsError(f"scope {self.name!r}: {_one_line(str(error))}") from error
             except OF_CREDENTIALS as error:
                 raise unavailable(error) from None
+            except OSError as error:  # of this machine's: no file can be read, or none opened
+                raise NoAnswerError(_one_line(f"no client of {service}: {error}"), definite=True) from error
             self._places[service] = anyio.Semaphore(self._settings.pool, fast_acquire=True)
             self._clients[service] = client
 
@@ -288,7 +291,10 @@ class AwsClients:
                 await self._failpoint(f"aws.{operation}:before")
                 wanted = "credentials"
                 credentials = await self._credentials.fetch()
-                await self._prepare(service, operation, parameters, credentials)
+                try:
+                    await self._prepare(service, operation, parameters, credentials)
+                except OSError as error:  # of this machine's: no file can be read, or none opened
+                    raise NoAnswerError(_one_line(f"nothing was sent: {error}"), definite=True) from error
                 wanted = "answer"
                 reply = await self._send(service, operation, parameters, credentials)
                 await self._failpoint(f"aws.{operation}:after")

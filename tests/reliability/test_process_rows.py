@@ -200,7 +200,7 @@ async def test_p44_little_of_everything(tmp_path: Path, record_property: Record,
         home = Ferryman(tmp_path, aws.url)
         write_documents(tmp_path / "jobs.jsonl", list(mixed(120)))
         async with template().life(home, "jobs.jsonl", limits=limits) as life:
-            await life.until(lambda: ended(home) + settled(home).get("Uncertain", 0) == 120, 90)
+            await life.until(lambda: ended(home) + settled(home).get("Uncertain", 0) == 120, 150)
             assert await life.end() == 0
             assert "Traceback" not in life.text()
         nothing_twice(aws, home)
