@@ -48,7 +48,7 @@ def test_an_unknown_create_that_list_shows_oddly_is_not_sent_again(
         stage.simulator.faults.add(down, now=stage.aws_now())
         stage.simulator.faults.add(Fault(effect=shown, operation="List*", times=None))
         await stage.send([document(BATCH, "job")])
-        await stage.pass_time(8000)
+        await stage.pass_time(6500)
         stage.facts["phase"] = (await stage.jobs())["job"]["phase"]
         stage.facts["made"] = len(stage.creates())
 
@@ -91,9 +91,8 @@ def lives(kind: str, *, looked_at: bool = False, fault: Fault | None = None) -> 
         await stage.pass_time(100)
 
     async def after(stage: Stage) -> None:
-        await stage.pass_time(600)
         await done(stage, "after")
-        await stage.pass_time(3.5 * HOUR_S)
+        await stage.pass_time(2.2 * HOUR_S)
 
     async def nothing(stage: Stage) -> None:
         await stage.pass_time(60)
