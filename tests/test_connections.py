@@ -295,6 +295,20 @@ async def test_a_handshake_that_takes_too_long_proves_it_too() -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("held", [None, "no certificate"], ids=["missing", "damaged"])
+async def test_certificates_that_cannot_be_loaded_prove_it_too(tmp_path: Path, held: str | None) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if held is not None:
+        bundle.write_text(held)
+    async with serving(answering(OK)) as server, session(verify=str(bundle)) as made:
+        with pytest.raises((EndpointConnectionError, SSLError)) as caught:
+            await made.send(request(server.url))
+    error = _not_answered(caught.value)
+    assert error.definite
+    assert "certificates for TLS cannot be loaded" in str(error)
+    assert server.requests == []
+
+
 async def test_a_lost_answer_proves_nothing() -> None:
     async with serving(answering(then_close=True)) as server, session() as made:
         with pytest.raises(ConnectionClosedError) as caught:

@@ -395,6 +395,8 @@ def _not_answered(error: sdk.BotoCoreError) -> AwsError:
     connecting = isinstance(error, sdk.ConnectTimeoutError | sdk.ProxyConnectionError) or isinstance(
         cause, NotConnectedError | aiohttp.ClientConnectorError
     )
+    if isinstance(error, sdk.EndpointConnectionError) and isinstance(cause, NotConnectedError):
+        message = _one_line(f"{message}: {cause}")  # which the SDK leaves out
     return NoAnswerError(message, definite=connecting)
 
 

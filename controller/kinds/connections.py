@@ -115,12 +115,16 @@ class Connections:
         with anyio.fail_after(self._connect_timeout_s):
             try:
                 transport, connection = await loop.create_connection(_Connection, target.host, target.port, **secured)
-                for option in self._socket_options:
-                    transport.get_extra_info("socket").setsockopt(*option)
             except TimeoutError:
                 raise
             except OSError as error:
                 raise NotConnectedError(str(error) or type(error).__name__) from error
+        try:
+            for option in self._socket_options:
+                transport.get_extra_info("socket").setsockopt(*option)
+        except OSError as error:
+            transport.abort()
+            raise NotConnectedError(str(error) or type(error).__name__) from error
         return connection
 
     def close(self) -> None:

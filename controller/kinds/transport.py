@@ -47,10 +47,10 @@ class OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
         body = request.body or b""
         if not self._direct or request.stream_output or not isinstance(body, bytes):
             return await super().send(request)
-        connections = self._connections or await self._open()
         headers = {name: _text(value) for name, value in request.headers.items()}
         url = request.url
         try:
+            connections = self._connections or await self._open()
             answer = await connections.exchange(request.method, url, headers, body)
         except NotConnectedError as error:
             if isinstance(error.__cause__, ssl.SSLError):
@@ -66,9 +66,12 @@ class OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
         async with self._connecting:
             if self._connections is None:
                 timeout = self._settings.get("timeout")
-                tls = await anyio.to_thread.run_sync(
-                    _tls, self._settings.get("verify", True), self._settings.get("client_cert")
-                )
+                try:
+                    tls = await anyio.to_thread.run_sync(
+                        _tls, self._settings.get("verify", True), self._settings.get("client_cert")
+                    )
+                except OSError as error:  # of its files: they cannot be opened, or are no certificates
+                    raise NotConnectedError(f"the certificates for TLS cannot be loaded: {error}") from error
                 self._connections = Connections(
                     tls,
                     connect_timeout_s=float(timeout[0] if isinstance(timeout, list | tuple) else timeout or CONNECT_S),
