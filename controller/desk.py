@@ -62,6 +62,7 @@ class Wakeups:
     inbox: Signal = field(default_factory=Signal)
     dispatch: Signal = field(default_factory=Signal)
     reconcile: Signal = field(default_factory=Signal)
+    deadlines: Signal = field(default_factory=Signal)
     todo: dict[Todo, Signal] = field(default_factory=lambda: {todo: Signal() for todo in Todo})
 
 
@@ -234,7 +235,8 @@ class Desk:
         """No new calls; those in flight finish and are recorded."""
         self.drain.set()
         self.calls.wake()
-        for signal in (self.wake.inbox, self.wake.dispatch, self.wake.reconcile, *self.wake.todo.values()):
+        wake = self.wake
+        for signal in (wake.inbox, wake.dispatch, wake.reconcile, wake.deadlines, *wake.todo.values()):
             signal.set()
 
     @contextmanager
@@ -417,18 +419,22 @@ class Desk:
                     self.attempts += 1
             if before is None or before.phase is not after.phase or before.quota_keys != after.quota_keys:
                 self._slot(before, after)
-            if after.todo is not None:
-                if after.todo is Todo.CREATE:
-                    self.queue_keys[after.quota_keys[0]] = None
-                    self.wake.dispatch.set()
-                    if not self.slots_known:
-                        self.wake.reconcile.set()
-                else:
-                    self.wake.todo[after.todo].set()
-            if self.reads_idle and before is not None and after.phase is Phase.RUNNING is not before.phase:
-                self.reads_idle = False
-                self.wake.reconcile.set()
+            self._wake(before, after)
             self._learn_duration(before, after)
+
+    def _wake(self, before: Job | None, after: Job) -> None:
+        if after.todo is Todo.CREATE:
+            self.queue_keys[after.quota_keys[0]] = None
+            self.wake.dispatch.set()
+            if not self.slots_known:
+                self.wake.reconcile.set()
+        elif after.todo is not None:
+            self.wake.todo[after.todo].set()
+        if after.awaits_deadline:
+            self.wake.deadlines.set()
+        if self.reads_idle and before is not None and after.phase is Phase.RUNNING is not before.phase:
+            self.reads_idle = False
+            self.wake.reconcile.set()
 
     def _slot(self, before: Job | None, after: Job) -> None:
         if after.id == 0:

@@ -320,6 +320,11 @@ class Job:
     def terminal(self) -> bool:
         return self.phase in TERMINAL
 
+    @property
+    def awaits_deadline(self) -> bool:
+        """Whether it has a deadline that was not yet acted on."""
+        return self.wishes.deadline_s is not None and not self.deadline_exceeded and not self.terminal
+
 
 @dataclass(frozen=True, slots=True)
 class Stub:

@@ -66,6 +66,11 @@ class Outgoing:
         return self._capacity - self._held
 
     @property
+    def behind(self) -> bool:
+        """Whether some of what was committed, when last looked at, is not read yet."""
+        return any(lane.last > lane.read_to for lane in self._lanes.values())
+
+    @property
     def depth(self) -> int:
         """Events committed, when last looked at, and not behind the cursor."""
         return sum(max(0, lane.last - lane.settled_to) for lane in self._lanes.values())

@@ -142,6 +142,7 @@ class _SinkLoop:
     ) -> None:
         self.signal = Signal()
         self.draining = False
+        self._look = True
         self._outbox = outbox
         self._subscription = subscription
         self._sink = subscription.sink
@@ -211,10 +212,12 @@ class _SinkLoop:
                 await self._clock.sleep(full_jitter(BACKOFF_S, store_failures, BACKOFF_MAX_S, self._chance))
                 continue
             store_failures = 0
-            if not busy:
-                if self.draining:
-                    return
-                await self.signal.wait(self._pause_s())
+            if busy:
+                continue
+            if self.draining and not self.signal.is_set:
+                return
+            await self.signal.wait(self._pause_s())
+            self._look = True
 
     async def _turn(self) -> bool:
         """Read, send and record once; returns whether there may be more to do right now."""
@@ -232,7 +235,10 @@ class _SinkLoop:
         """Fill the window when half of it is free; returns whether anything was read."""
         if self._outgoing.room * 2 < self._settings.batch_max:
             return False
+        if not (self._look or self.signal.is_set or self._outgoing.behind):
+            return False
         last = {lane: seq for lane, seq in (await self._outbox.lanes_with_events()).items() if self._owns(lane)}
+        self._look = False
         readings = self._outgoing.to_read(last)
         for reading in readings:
             events = await self._outbox.events_after(reading.lane, reading.seq, reading.limit)

@@ -55,6 +55,11 @@ class Signal:
     def set(self) -> None:
         self._event.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it was set since somebody last waited for it."""
+        return self._event.is_set()
+
     async def wait(self, timeout_s: float) -> bool:
         """Wait until it is set, or until the time is over; returns whether it was set, and clears it."""
         with anyio.move_on_after(max(0.0, timeout_s)):

@@ -40,7 +40,6 @@ AT_ONCE: Final = 16
 """Calls of one sort in flight in a lane."""
 DEADLINES_S: Final = 5.0
 SAVE_S: Final = 30.0
-PRUNE_S: Final = 60.0
 DENIED_WAIT_S: Final = 60.0
 
 FAR_S: Final = 1800.0
@@ -62,12 +61,12 @@ async def work(desk: Desk, todo: Todo, handle: Handler, at_once: int = AT_ONCE) 
         wait_s = [0.0]
 
         async def step() -> bool:
-            jobs = await desk.store.jobs_to(desk.lane, todo, desk.aws_now(), at_once)
-            if jobs:
-                await handle(jobs)
+            due = await desk.store.next_due(desk.lane, todo)
+            now = desk.aws_now()
+            if due is not None and due <= now:
+                await handle(await desk.store.jobs_to(desk.lane, todo, now, at_once))
             else:
-                due = await desk.store.next_due(desk.lane, todo)
-                wait_s[0] = IDLE_S if due is None else min(IDLE_S, max(0.01, due - desk.aws_now()))  # noqa: B023 - called at once
+                wait_s[0] = IDLE_S if due is None else min(IDLE_S, max(0.01, due - now))  # noqa: B023 - called at once
             return True
 
         if await wait_for_store(desk, step) and wait_s[0] > 0:
@@ -80,6 +79,7 @@ class Upkeep:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._clock_known = False
+        self._may_have_deadlines = True
         self._wall_ahead_s = desk.clock.now() - desk.clock.monotonic()
         settings = desk.settings.reconcile
         self._cadence = ReadCadence(settings.interval, settings.interval_min)
@@ -243,24 +243,31 @@ class Upkeep:
         desk = self._desk
         while not desk.draining:
             await wait_for_store(desk, self._deadlines_once)
-            with anyio.move_on_after(DEADLINES_S):
-                await desk.drain.wait()
+            await desk.sleep(DEADLINES_S)
+            if not self._may_have_deadlines:
+                await desk.wake.deadlines.wait(IDLE_S)
 
     async def _deadlines_once(self) -> bool:
         desk = self._desk
+        self._may_have_deadlines = True
         aws_now = desk.clients.aws_now()
         if not self._clock_known:
             await self._bring_forward()
             self._clock_known = aws_now is not None
         if aws_now is None:
             return True
-        if jobs := await desk.store.without_deadline(desk.lane, BATCH):
+        unplaced, first = await desk.store.deadlines(desk.lane)
+        if unplaced:
+            jobs = await desk.store.without_deadline(desk.lane, BATCH)
             now = desk.clock.now()
             jumped_s = now - desk.clock.monotonic() - self._wall_ahead_s
             rule = partial(_place_deadline, now=now, jumped_s=jumped_s, aws_now=aws_now)
             await desk.apply([(job.id, rule) for job in jobs])
-        if jobs := await desk.store.overdue(desk.lane, aws_now, BATCH):
+            unplaced, first = await desk.store.deadlines(desk.lane)
+        if first is not None and first <= aws_now:
+            jobs = await desk.store.overdue(desk.lane, aws_now, BATCH)
             await desk.apply([(job.id, partial(self._overdue, aws_now=aws_now)) for job in jobs])
+        self._may_have_deadlines = unplaced or first is not None
         return True
 
     async def _bring_forward(self) -> None:
@@ -275,7 +282,7 @@ class Upkeep:
                 after = jobs[-1].due_at
 
     def _overdue(self, job: Job, *, aws_now: float) -> Step | None:
-        if job.terminal or job.deadline_exceeded or job.deadline_at is None or job.deadline_at > aws_now:
+        if not job.awaits_deadline or job.deadline_at is None or job.deadline_at > aws_now:
             return None
         return deadline_passed(job, self._desk.context())
 

@@ -268,6 +268,9 @@ class LaneStore(Protocol):
     async def oldest_open(self, lane: str) -> float | None:
         """When the oldest job that is not terminal was accepted."""
 
+    async def deadlines(self, lane: str) -> tuple[bool, float | None]:
+        """Of the deadlines not acted on: whether one is not placed on AWS's clock, and the first that is."""
+
     async def overdue(self, lane: str, before: float, limit: int) -> Sequence[Job]:
         """Jobs whose deadline has passed and was not acted on."""
 

@@ -7,16 +7,16 @@ statement, and so sees one state of the database.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 from sqlalchemy import Executable
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from controller.errors import StoreUnavailableError
 from controller.store.faults import DRIVER_ERRORS, translate, translated
+from controller.store.readers import Readers, Rows
 from controller.store.sql import Statements
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class Database:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.shown = backend.shown
-        self._readers = backend.readers()
+        self._readers = Readers(backend.readers(), READERS, self._drop)
         self._writers = backend.writer()
         self.statements = Statements(self._writers.dialect)
 
@@ -157,7 +157,7 @@ class Database:
                 if translate(error, self.shown) is error:
                     raise
 
-    async def read(self, statement: Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
+    async def read(self, statement: Executable, parameters: Any = None) -> Rows:
         """The rows of one statement.
 
         A cancelled caller gets its answer first: reads are short, and a connection cut off in the middle of one would
@@ -167,22 +167,13 @@ class Database:
             StoreUnavailableError, StoreError: see `faults`.
         """
         with anyio.move_on_after(READ_TIMEOUT_S, shield=True), translated(self.shown):
-            for last in (False, True):
-                try:
-                    async with self._readers.connect() as connection:
-                        return cast(
-                            "Sequence[tuple[Any, ...]]", (await connection.execute(statement, parameters)).all()
-                        )
-                except DBAPIError as error:
-                    # The pool held a connection that the server has ended; all of those are gone now.
-                    if last or not error.connection_invalidated:
-                        raise
+            return await self._readers.rows(statement, parameters)
         raise StoreUnavailableError(f"the store {self.shown} took too long to answer")
 
     async def close(self, writing: WritingConnection | None) -> None:
         """End every connection, the writing one last."""
         with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-            await self._readers.dispose()
+            await self._readers.close()
         with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
             if writing is not None:
                 await self._finish(writing.connection)

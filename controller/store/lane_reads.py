@@ -152,6 +152,10 @@ _OVERDUE: Final = with_attempts(
     "deadline_at",
     "id",
 )
+_DEADLINES: Final = select(
+    exists().where(_LANE, _WANTS_DEADLINE, _J.deadline_at.is_(None)),
+    select(func.min(_J.deadline_at)).where(_LANE, _WANTS_DEADLINE).scalar_subquery(),
+)
 _UNPLACED: Final = with_attempts(
     jobs_where(_LANE, _WANTS_DEADLINE, _J.deadline_at.is_(None)).limit(_LIMIT),
     "id",
@@ -292,6 +296,10 @@ class LaneReads:
 
     async def oldest_open(self, lane: str) -> float | None:
         return _moment((await self._database.read(_OLDEST_OPEN, {"of_lane": lane}))[0][0])
+
+    async def deadlines(self, lane: str) -> tuple[bool, float | None]:
+        ((unplaced, first),) = await self._database.read(_DEADLINES, {"of_lane": lane})
+        return bool(unplaced), _moment(first)
 
     async def overdue(self, lane: str, before: float, limit: int) -> Sequence[Job]:
         return await self._jobs(_OVERDUE, of_lane=lane, before=before, up_to=limit)

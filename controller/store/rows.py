@@ -14,7 +14,6 @@ import orjson
 from controller.documents import from_json, spec_digest, to_json
 from controller.model import (
     HOLDING_A_SLOT,
-    TERMINAL,
     Attempt,
     Desired,
     FailReason,
@@ -151,7 +150,7 @@ def hot_values(job: Job) -> tuple[Any, ...]:
         records.succeeded,
         records.failed,
         job.deadline_at,
-        wishes.deadline_s is not None and not job.deadline_exceeded and phase not in TERMINAL,
+        job.awaits_deadline,
         job.next_document is not None,
         job.accepted_at,
         job.started_at,

@@ -7,7 +7,7 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from controller.errors import StoreError
 from controller.seams import Clock
 from controller.store.database import READERS, Channel, ManyRows
-from controller.store.sqlite_reading import ReadingConnection, connect
+from controller.store.sqlite_driver import Connection, ReadingConnection, connect
 from controller.store.target import Target
 
 APPLICATION_ID: Final = 0x46455252
@@ -106,19 +106,16 @@ class SqliteBackend:
         await anyio.to_thread.run_sync(_check_header, self._path)
 
     def readers(self) -> AsyncEngine:
-        engine = self._engine(READERS, async_creator=self._connect_reader)
+        engine = self._engine(READERS, ReadingConnection)
         event.listen(engine.sync_engine, "connect", _prepare_reader)
         return engine
 
     def writer(self) -> AsyncEngine:
-        engine = self._engine(1)
+        engine = self._engine(1, Connection)
         event.listen(engine.sync_engine, "connect", _prepare_writer)
         return engine
 
-    def _connect_reader(self) -> Awaitable[ReadingConnection]:
-        return connect(self._path, _BUSY_TIMEOUT_MS / 1000, _STATEMENTS_KEPT)
-
-    def _engine(self, connections: int, **options: Any) -> AsyncEngine:
+    def _engine(self, connections: int, kind: type[Connection]) -> AsyncEngine:
         return create_async_engine(
             self._target.url,
             isolation_level="AUTOCOMMIT",
@@ -128,8 +125,7 @@ class SqliteBackend:
             pool_timeout=_BUSY_TIMEOUT_MS / 1000,
             pool_reset_on_return=None,
             hide_parameters=True,
-            connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "cached_statements": _STATEMENTS_KEPT},
-            **options,
+            async_creator=lambda: connect(self._path, _BUSY_TIMEOUT_MS / 1000, _STATEMENTS_KEPT, kind),
         )
 
     async def channel(self, connection: AsyncConnection) -> Channel:

@@ -26,6 +26,7 @@ from aiobotocore.session import AioSession
 from anyio.lowlevel import checkpoint
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.parsers import create_parser
+from sqlalchemy import Executable
 
 from controller.desk import AT_ONCE
 from controller.documents import Policy, canonical_json, read_document
@@ -42,6 +43,8 @@ from controller.pieces import PIECE, InPieces
 from controller.seams import SystemClock, no_failpoint
 from controller.store import sqlite
 from controller.store.opening import open_store
+from controller.store.readers import Readers
+from controller.store.sqlite_driver import Connection as SqliteConnection
 from controller.transitions.running import observe
 from controller.transitions.step import Context, Step
 from controller.transitions.wanting import apply_document
@@ -196,7 +199,21 @@ async def reads() -> Row:
     return Row("a read of SQLite in one change of threads", plain_us, await _read_us())
 
 
-async def _connect_plainly(path: Path, timeout_s: float, cached_statements: int) -> aiosqlite.Connection:
+async def kept_connections() -> Row:
+    """The same read, over a connection of the library's pool and over one that is kept."""
+    with patch.object(Readers, "rows", _through_the_pool):
+        plain_us = await _read_us()
+    return Row("a read over a connection that is kept", plain_us, await _read_us())
+
+
+async def _through_the_pool(readers: Readers, statement: Executable, parameters: Any) -> Any:
+    async with readers._engine.connect() as connection:
+        return (await connection.execute(statement, parameters)).all()
+
+
+async def _connect_plainly(
+    path: Path, timeout_s: float, cached_statements: int, _kind: type[SqliteConnection]
+) -> aiosqlite.Connection:
     connection = aiosqlite.connect(path, timeout=timeout_s, cached_statements=cached_statements)
     connection._thread.daemon = True
     return await connection
@@ -305,7 +322,7 @@ async def clocks() -> Row:
 async def main() -> None:
     page = pages()
     rows = [await requests(), await exchanges(), digests(), moves(a_job()), times(), page]
-    rows += [await places(), await streams(), await clocks(), await reads()]
+    rows += [await places(), await streams(), await clocks(), await reads(), await kept_connections()]
     rows += [await page_pieces(), await decisions(), collections()]
     taken = {"rows": [[row.name, row.plain_us, row.ours_us] for row in rows], "page_item_ms": page.ours_us / 1000}
     print(json.dumps(taken))  # noqa: T201 - the figures

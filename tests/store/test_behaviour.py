@@ -354,6 +354,7 @@ async def test_deadlines(place: Place) -> None:
     ]
     async with opened(place) as store:
         await insert(store, await store.take_lane(LANE), jobs)
+        assert await store.deadlines(LANE) == (True, 10.0)
         assert [job.identity.name for job in await store.overdue(LANE, 50.0, 10)] == ["later", "late"]
         assert [job.identity.name for job in await store.overdue(LANE, 50.0, 1)] == ["later"]
         assert [job.identity.name for job in await store.without_deadline(LANE, 10)] == ["unplaced"]

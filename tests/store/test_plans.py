@@ -51,6 +51,7 @@ HOT = [
     pytest.param(lane_reads._ORPHANS, "sqlite_autoindex_orphans", id="orphans"),
     pytest.param(lane_reads._INTENTS, "jobs_by_phase", id="open intents"),
     pytest.param(lane_reads._OLDEST_OPEN, "jobs_by_phase", id="oldest open"),
+    pytest.param(lane_reads._DEADLINES, "jobs_deadline", id="deadlines"),
     pytest.param(lane_reads._OVERDUE, "jobs_deadline", id="overdue"),
     pytest.param(lane_reads._UNPLACED, "jobs_deadline", id="deadlines to place"),
     pytest.param(lane_reads._INTERRUPTED, "jobs_by_phase", id="interrupted"),

@@ -1,11 +1,12 @@
-"""SQLite's reading connections: a statement and all of its rows in one change of threads.
+"""SQLite's driver, with two changes: a connection that is stopped ends, and a read is one change of threads.
 
 The driver changes threads to make a cursor, to execute, to fetch and to close, and each change waits for a turn of the
-event loop, which under load takes longer than the statement. Here these are one change.
+event loop, which under load takes longer than the statement. For a read these are one change.
 
-Invariant: rows are fetched whole, so what is read this way has a limit of its own. Writing does not belong here.
+Invariant: rows are fetched whole, so what is read this way has a limit of its own.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,20 +53,34 @@ class WholeCursor:
         self._rows = ()
 
 
-class ReadingConnection(aiosqlite.Connection):
+class Connection(aiosqlite.Connection):
+    """A connection that can be stopped while it is being closed."""
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread when it has done what it was given before.
+
+        The driver's own would wait for a thread that has ended, for ever, where a cancelled statement makes the library
+        both close and stop.
+        """
+        return super().stop() if self._running else None
+
+
+class ReadingConnection(Connection):
     """A connection whose cursors are `WholeCursor`."""
 
     def cursor(self) -> WholeCursor:  # type: ignore[override]
         return WholeCursor(self)
 
 
-async def connect(path: Path, timeout_s: float, cached_statements: int) -> ReadingConnection:
+async def connect(
+    path: Path, timeout_s: float, cached_statements: int, kind: type[Connection] = Connection
+) -> Connection:
     """A new connection in a thread of its own, which does not keep the process alive."""
 
     def connector() -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=timeout_s, cached_statements=cached_statements, check_same_thread=False)
 
-    connection = ReadingConnection(connector, iter_chunk_size=64)
+    connection = kind(connector, iter_chunk_size=64)
     connection._thread.daemon = True  # noqa: SLF001 - as the library does with connections that it makes itself
     await connection
     return connection
