@@ -6,16 +6,13 @@ looked at here, nor are the jobs of others.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
 
 from controller.desk import Desk, Rule
-from controller.model import FINISHED, Job, Observation, Phase, Standing, Todo
+from controller.model import AT_AWS, FINISHED, Job, Observation, Standing, Todo
 from controller.pages import Page
 from controller.store import Mirror
-from controller.transitions.running import observe, worth_writing
+from controller.transitions.running import observe, read_again, worth_writing
 from controller.transitions.step import Step
-
-LIVE: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 
 async def compare(desk: Desk, page: Page) -> Mapping[str, Mirror]:
@@ -26,7 +23,7 @@ async def compare(desk: Desk, page: Page) -> Mapping[str, Mirror]:
     for remote_id, mirror in mirrors.items():
         observation = shown[remote_id]
         if (
-            mirror.phase in LIVE
+            mirror.phase in AT_AWS
             and (mirror.todo is not Todo.GET or _is_the_end(desk, observation))
             and worth_writing(mirror.remote_status, mirror.records, mirror.phase, observation)
         ):
@@ -47,3 +44,8 @@ def _observed(job: Job, desk: Desk, observation: Observation) -> Step | None:
     if observation.standing is Standing.UNKNOWN:
         desk.log.warning("a status that this release does not know counts as running", status=observation.status)
     return observe(job, observation, desk.context(), detail_wanted=desk.kind.lacks_detail(observation))
+
+
+def look_now(job: Job, now: float) -> Step | None:
+    """A Get of a job that runs, unless it waits for something else already."""
+    return read_again(job, now) if job.phase in AT_AWS and job.todo is None else None

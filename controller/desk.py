@@ -31,7 +31,7 @@ from controller.limits import (
     Turns,
     full_jitter,
 )
-from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
+from controller.model import AT_AWS, HOLDING_A_SLOT, Job, Phase, Todo
 from controller.pieces import InPieces
 from controller.seams import Clock, Signal
 from controller.settings import LimitSettings, Settings
@@ -448,9 +448,9 @@ class Desk:
             self.wake.dispatch.set()
 
     def _learn_duration(self, before: Job | None, after: Job) -> None:
-        if before is None or before.current is None or before.phase not in {Phase.RUNNING, Phase.STOPPING}:
+        if before is None or before.current is None or before.phase not in AT_AWS:
             return
-        if after.phase in {Phase.RUNNING, Phase.STOPPING}:
+        if after.phase in AT_AWS:
             return
         key = before.quota_keys[0]
         if key not in self.durations and len(self.durations) >= GROUPS_REMEMBERED_MAX:

@@ -36,6 +36,8 @@ class Phase(StrEnum):
 
 
 TERMINAL: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.DELETED})
+AT_AWS: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
+"""There is a remote job, and it has not ended."""
 HOLDING_A_SLOT: Final = frozenset({Phase.CREATING, Phase.UNCERTAIN, Phase.RUNNING, Phase.STOPPING})
 """Phases in which a remote job exists or may exist, and so takes a place in the quota."""
 

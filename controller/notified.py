@@ -12,17 +12,15 @@ from typing import Final
 import anyio
 import structlog
 
-from controller.comparing import LIVE
+from controller.comparing import look_now
 from controller.desk import Desk, wait_for_store
 from controller.errors import AwsError
-from controller.model import Job, Todo
+from controller.model import AT_AWS, Todo
 from controller.named_reads import read_named
 from controller.pages import PageError
 from controller.plans import Counted
 from controller.seams import Signal
 from controller.store import Mirror
-from controller.transitions.running import read_again
-from controller.transitions.step import Step
 
 IDLE_S: Final = 60.0
 KEPT_MAX: Final = 20_000
@@ -104,7 +102,7 @@ class Notified:
 
     def _news(self, mirror: Mirror) -> bool:
         """Whether a notice says more of a job than the store holds; notices may be late, and swapped."""
-        if mirror.phase not in LIVE:
+        if mirror.phase not in AT_AWS:
             return False
         told, statuses = self._named[mirror.remote_id].status, self._desk.kind.active_statuses
         if told not in statuses or mirror.remote_status not in statuses:
@@ -121,8 +119,4 @@ class Notified:
             return
         if left:
             now = desk.aws_now()
-            await desk.apply([(job.id, partial(_get_now, now=now)) for job in left])
-
-
-def _get_now(job: Job, now: float) -> Step | None:
-    return read_again(job, now) if job.phase in LIVE and job.todo is None else None
+            await desk.apply([(job.id, partial(look_now, now=now)) for job in left])

@@ -19,6 +19,9 @@ ITEMS_AT_ONCE: Final = 200
 
 Page = Sequence[tuple[Observation, Mapping[str, Any]]]
 
+WINDOW_SLACK_S: Final = 3600.0
+"""How much further back than the oldest job that is looked for a scan reaches: AWS's times need not be ours."""
+
 
 @dataclass(slots=True)
 class Reading:

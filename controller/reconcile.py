@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from controller.comparing import LIVE, compare
+from controller.comparing import compare, look_now
 from controller.desk import BATCH, Desk, Rule
 from controller.errors import AwsError, DeniedError, PassExpiredError, ScopeUnavailableError, StoreUnavailableError
 from controller.limits import ReadCadence
-from controller.model import FINISHED, Job, Observation, Phase, Standing, Todo
+from controller.model import AT_AWS, FINISHED, Job, Observation, Phase, Standing, Todo
 from controller.named_reads import FEW, read_named
-from controller.pages import Page, PageError, Reading, pages
+from controller.pages import WINDOW_SLACK_S, Page, PageError, Reading, pages
 from controller.plans import Counted, Plan, PlanFacts, Scan, choose
 from controller.snapshot import Snapshot
 from controller.store import LaneWrite
@@ -31,11 +31,10 @@ from controller.transitions.step import Step
 IDLE_S: Final = 60.0
 WATCH_S: Final = 1.0
 """How soon it is noticed that work has begun to wait for slots."""
-WINDOW_SLACK_S: Final = 3600.0
 AT_ONCE_S: Final = 0.2
 """So soon is now: a wait that depends on ages moves while it is waited for."""
 YOUNG_SLACK_S: Final = 900.0
-"""The same where a window shows only the young ones: whoever it misses is read by Get."""
+"""So much further back reaches a window that shows only the young ones: whoever it misses is read by Get."""
 BRIEFS: Final = 2000
 FOREIGN_MAX: Final = 200_000
 FULL_PASS_EVERY: Final = 10
@@ -378,7 +377,7 @@ class Reconciler:
             await desk.apply(rules)
 
     def _missed(self, job: Job, young: float) -> Step | None:
-        if job.phase not in LIVE or job.current is None:
+        if job.phase not in AT_AWS or job.current is None:
             return None
         desk, now = self._desk, self._desk.aws_now()
         if not _unseen(job, young):
@@ -393,16 +392,13 @@ class Reconciler:
         while mirrors := await desk.store.running(desk.lane, after, BATCH):
             after = mirrors[-1].job_id
             now = desk.aws_now()
-            await desk.apply([(mirror.job_id, partial(self._get_now, now=now)) for mirror in mirrors])
+            await desk.apply([(mirror.job_id, partial(look_now, now=now)) for mirror in mirrors])
             waiting = await desk.load([mirror.job_id for mirror in mirrors if mirror.todo is Todo.GET])
             # A Get alone ends nothing: what it did not find is looked for in List.
             self._list_wanted |= any(
                 job.missing_since is not None and job.missing_passes < desk.loss_policy.passes
                 for job in waiting.values()
             )
-
-    def _get_now(self, job: Job, now: float) -> Step | None:
-        return read_again(job, now) if job.phase in LIVE and job.todo is None else None
 
     async def _close(self, scan: Scan, current: _Pass) -> None:
         desk = self._desk

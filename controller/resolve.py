@@ -7,7 +7,7 @@ agree. What the answers mean is decided in `transitions.creating`.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import anyio
 
@@ -16,7 +16,7 @@ from controller.dispatch import Dispatcher, find_tagged
 from controller.errors import AwsError
 from controller.kinds.kind import Kind
 from controller.model import Attempt, Job, Observation, Phase, Todo
-from controller.pages import PageError, Reading, pages
+from controller.pages import WINDOW_SLACK_S, PageError, Reading, pages
 from controller.transitions.creating import (
     Resolving,
     adopt,
@@ -27,8 +27,6 @@ from controller.transitions.creating import (
     sending_again,
 )
 from controller.transitions.step import Step
-
-WINDOW_SLACK_S: Final = 3600.0
 
 
 class Resolver:

@@ -46,6 +46,11 @@ def fit_path(path: object) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def objects_in(value: object) -> list[Mapping[str, Any]]:
+    """The objects of a list; none for anything else."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
 def named(entries: Iterable[Mapping[str, Any]], member: str) -> set[str]:
     """The texts that entries of an answer hold in a member."""
     return {value for entry in entries if isinstance(value := entry.get(member), str)}

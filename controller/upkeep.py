@@ -21,7 +21,7 @@ from controller.errors import (
     ThrottledError,
 )
 from controller.limits import ReadCadence, is_spent
-from controller.model import Attempt, Job, Observation, Phase, Todo
+from controller.model import AT_AWS, Attempt, Job, Observation, Phase, Todo
 from controller.store import LaneWrite
 from controller.transitions.running import (
     deadline_passed,
@@ -33,7 +33,7 @@ from controller.transitions.running import (
     stop_refused,
 )
 from controller.transitions.step import Goal, Step, goal_of, settle
-from controller.untrusted import fit_message, fit_text
+from controller.untrusted import fit_message, fit_text, objects_in
 
 IDLE_S: Final = 60.0
 AT_ONCE: Final = 16
@@ -47,7 +47,6 @@ FAR_S: Final = 1800.0
 NEVER: Final = 1e12
 _PACED_HERE: Final = (Todo.GET, Todo.STOP, Todo.DELETE, Todo.RESOLVE)
 """What is due when Ferryman says so; a pause between attempts is a person's wish, and may be long."""
-_LIVE: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 Handler = Callable[[Sequence[Job]], Awaitable[None]]
 
@@ -334,7 +333,7 @@ def _same_attempt(job: Job, attempt: Attempt) -> bool:
     A pass may have seen its end while the call was on its way; what the job waits for since then is another matter.
     """
     current = job.current
-    return job.phase in _LIVE and current is not None and current.token == attempt.token
+    return job.phase in AT_AWS and current is not None and current.token == attempt.token
 
 
 def _forget(job: Job, *, todo: Todo) -> Step | None:
@@ -359,10 +358,7 @@ def _item_errors(body: Mapping[str, Any], batch: Sequence[str]) -> dict[str, Aws
     """The errors of a batch answer by remote id; AWS may name an item by ARN or by its last part."""
     by_short = {remote_id.rpartition("/")[2]: remote_id for remote_id in batch}
     errors: dict[str, AwsError] = {}
-    items = body.get("errors")
-    for item in items if isinstance(items, list) else ():
-        if not isinstance(item, Mapping):
-            continue
+    for item in objects_in(body.get("errors")):
         named = str(item.get("jobIdentifier", ""))
         remote_id = by_short.get(named.rpartition("/")[2])
         if remote_id is not None:

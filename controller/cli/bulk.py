@@ -6,7 +6,8 @@ or as `--yes`; every job is never meant by accident.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from controller.cli.client import Client
@@ -15,7 +16,6 @@ from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
-from controller.model import Phase
 
 DESTRUCTIVE: Final = frozenset({"stop", "delete"})
 _COUNTED_MAX: Final = 1000
@@ -44,7 +44,7 @@ def carry_out(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     _check(order)
     if order.selected.is_one:
         return _one(client, terminal, order)
-    count = _count(client, _meant(order))
+    count = _count(client, order)
     if not count:
         raise NotFoundError(f"there are no {order.selected}")
     if not order.dry_run and not _sure(terminal, order, count):
@@ -76,20 +76,10 @@ def _one(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     return ExitCode.DONE
 
 
-def _meant(order: Order) -> Selected:
-    """A retry of those with a reason means none that has been deleted since; the daemon says the same."""
-    if order.verb != "retry" or not order.selected.reasons or order.selected.phases:
-        return order.selected
-    return replace(order.selected, phases=tuple(phase.value for phase in Phase if phase is not Phase.DELETED))
-
-
-def _count(client: Client, selected: Selected) -> int:
-    count = 0
-    for page in client.pages(selected):
-        count += len(page)
-        if count >= _COUNTED_MAX:
-            break
-    return count
+def _count(client: Client, order: Order) -> int:
+    """How many jobs are meant: what that is for this command, the daemon alone knows."""
+    answers = client.command_many(order.selected, order.verb, order.arguments, dry_run=True)
+    return sum(1 for _ in islice(answers, _COUNTED_MAX))
 
 
 def _sure(terminal: Terminal, order: Order, count: int) -> bool:
@@ -117,13 +107,15 @@ def _many(client: Client, terminal: Terminal, order: Order) -> ExitCode:
 
 
 def _sentence(name: str, verb: str, answer: Mapping[str, Any]) -> str:
-    message = f": {answer['message']}" if answer.get("message") else ""
-    return f"{name} {verb} {shown(answer.get('answer'))}{message}"
+    return f"{name} {verb} {shown(answer.get('answer'))}{_message(answer)}"
 
 
 def _foreseen(name: str, verb: str, answer: Mapping[str, Any]) -> str:
     """What a dry run says of one job: nothing of it has happened."""
     if answer.get("answer") == "accepted":
         return f"{name} would {verb}"
-    message = f": {answer['message']}" if answer.get("message") else ""
-    return f"{name} {verb} would be {shown(answer.get('answer'))}{message}"
+    return f"{name} {verb} would be {shown(answer.get('answer'))}{_message(answer)}"
+
+
+def _message(answer: Mapping[str, Any]) -> str:
+    return f": {answer['message']}" if answer.get("message") else ""

@@ -18,6 +18,7 @@ from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import number
 from controller.errors import ExitCode
+from controller.untrusted import objects_in
 
 INTERVAL_S: Final = 2.0
 _REST: Final = 10
@@ -112,7 +113,7 @@ class Get:
         """How many more than those that are shown there are, where the daemon counts such jobs; else None."""
         if self.selected.labels or self.selected.reasons or self.selected.group or self.selected.text:
             return None
-        total = sum(_count(lane, self.selected) for lane in _objects(self.client.summary().get("lanes")))
+        total = sum(_count(lane, self.selected) for lane in objects_in(self.client.summary().get("lanes")))
         return total - shown if total > shown else None
 
     def _changes(self, seen: dict[str, str]) -> None:
@@ -140,10 +141,6 @@ class Get:
             self.terminal.write("".join(f"---\n{yaml_text(job)}" for job in oldest_first))
         else:
             self.terminal.write("".join(chain.from_iterable((name_of(job), "\n") for job in oldest_first)))
-
-
-def _objects(values: Any) -> list[Job]:
-    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
 
 
 def _count(lane: Job, selected: Selected) -> int:

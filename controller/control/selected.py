@@ -6,16 +6,13 @@ of the last of them. Nothing is decided by it.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from controller.control.answers import View
 from controller.control.overview import NOTHING, Counts, Lanes, rounded
-from controller.model import Phase
+from controller.model import AT_AWS, Phase
 from controller.seams import Clock
 from controller.status import LaneStatus, estimate_s
 from controller.store import OpenJobs, Selection, Store
-
-_RUNNING: Final = frozenset({Phase.RUNNING, Phase.STOPPING})
 
 
 class Selected:
@@ -50,7 +47,7 @@ class Selected:
                     share = counts.lanes.get(lane, NOTHING).share(group.quota_key)
                     created_s = await self._created_s(lane, group, wanted, status, share)
                     created.append(created_s)
-                running += group.jobs if group.phase in _RUNNING else 0
+                running += group.jobs if group.phase in AT_AWS else 0
                 ends.append(self._ends_s(group, created_s, status))
         return {
             "waiting": waiting,
@@ -74,7 +71,7 @@ class Selected:
         if median_s is None or created_s is None:
             return None
         age_s = self._clock.now() - group.youngest if group.youngest is not None else 0.0
-        return max(0.0, created_s + median_s - (max(0.0, age_s) if group.phase in _RUNNING else 0.0))
+        return max(0.0, created_s + median_s - (max(0.0, age_s) if group.phase in AT_AWS else 0.0))
 
 
 def _latest(moments: Sequence[float | None]) -> float | None:

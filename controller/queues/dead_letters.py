@@ -18,9 +18,9 @@ from controller.kinds.aws import AwsClients
 from controller.limits import full_jitter
 from controller.message_text import deduplication_key, sendable
 from controller.queue_urls import SQS_PREFIX, QueueUrl, parse_queue_url
-from controller.queues.sqs import ANSWER_S, BATCH, entries_in, open_queue_clients
+from controller.queues.sqs import ANSWER_S, BATCH, open_queue_clients
 from controller.seams import Clock
-from controller.untrusted import named
+from controller.untrusted import named, objects_in
 
 GIVE_UP_S: Final = 30.0
 """How long a batch is tried."""
@@ -81,7 +81,7 @@ class DeadLetterQueue:
         except AwsError as error:
             _log.warning("dead_letter_queue.unavailable", queue=self.name, problem=error.message)
             return batch
-        done = named(entries_in(reply.body, "Successful"), "Id")
+        done = named(objects_in(reply.body.get("Successful")), "Id")
         return [copy for index, copy in enumerate(batch) if str(index) not in done]
 
     def _entry(self, index: int, copy: RejectedCopy) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from controller.queue_urls import SQS_PREFIX, QueueUrl, parse_queue_url
 from controller.queues import Delivery, Settled, SourceUnavailableError
 from controller.seams import Clock, no_failpoint
 from controller.settings import AwsSettings, QueueSettings
-from controller.untrusted import fit_identifier, fit_text, named
+from controller.untrusted import fit_identifier, fit_text, named, objects_in
 
 BATCH: Final = 10
 """Most messages that SQS hands out, or deletes, in one call."""
@@ -87,7 +87,7 @@ class SqsSource:
         if self._queue.fifo:
             parameters["MessageSystemAttributeNames"] = ["MessageGroupId"]
         reply = await self._clients.call("sqs", "ReceiveMessage", parameters)
-        return [delivery for message in entries_in(reply.body, "Messages") if (delivery := self._delivery(message))]
+        return [delivery for message in objects_in(reply.body.get("Messages")) if (delivery := self._delivery(message))]
 
     def _delivery(self, message: Mapping[str, Any]) -> Delivery | None:
         id_, handle, body = (message.get(member) for member in ("MessageId", "ReceiptHandle", "Body"))
@@ -151,14 +151,8 @@ class SqsSource:
         except (AwsError, TimeoutError) as error:
             _log.warning("sqs.call_failed", source=self.name, operation=operation, problem=str(error) or "no answer")
             return batch
-        done = named(entries_in(reply.body, "Successful"), "Id")
+        done = named(objects_in(reply.body.get("Successful")), "Id")
         return [delivery for index, delivery in enumerate(batch) if str(index) not in done]
-
-
-def entries_in(body: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
-    """The objects of a list in an answer; empty for anything else."""
-    value = body.get(member)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _batches(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:

@@ -16,7 +16,7 @@ from controller.seams import Clock, no_failpoint
 from controller.settings import AwsSettings, Scope
 from controller.sinks import EVENT_OVERHEAD, Delivered, Later, Outcome, Refused
 from controller.store import OutboxEvent
-from controller.untrusted import fit_message, named
+from controller.untrusted import fit_message, named, objects_in
 
 KIB: Final = 1024
 EVENT_BYTES_MAX: Final = 1024 * KIB
@@ -82,8 +82,8 @@ class AwsBatchSink(ABC):
 
 def by_id(sink: AwsBatchSink, answer: Mapping[str, Any], count: int) -> list[Outcome]:
     """Outcomes of an answer in the form of SQS and SNS: `Successful` and `Failed`, each entry with its `Id`."""
-    done = named(entries_of(answer, "Successful"), "Id")
-    failed = {id_: entry for entry in entries_of(answer, "Failed") if isinstance(id_ := entry.get("Id"), str)}
+    done = named(objects_in(answer.get("Successful")), "Id")
+    failed = {id_: entry for entry in objects_in(answer.get("Failed")) if isinstance(id_ := entry.get("Id"), str)}
     outcomes: list[Outcome] = []
     for id_ in map(str, range(count)):
         if id_ in done:
@@ -93,12 +93,6 @@ def by_id(sink: AwsBatchSink, answer: Mapping[str, Any], count: int) -> list[Out
         else:
             outcomes.append(Later("the answer does not mention the event"))
     return outcomes
-
-
-def entries_of(answer: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
-    """The objects of a list in an answer; empty for anything else."""
-    value = answer.get(member)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _fits(event: OutboxEvent) -> bool:

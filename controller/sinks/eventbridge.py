@@ -9,8 +9,9 @@ from controller.seams import Clock
 from controller.settings import Scope
 from controller.sinks import Delivered, Later, Outcome
 from controller.sinks.arns import region_of
-from controller.sinks.aws_batch import AwsBatchSink, entries_of, open_sink_clients
+from controller.sinks.aws_batch import AwsBatchSink, open_sink_clients
 from controller.store import OutboxEvent
+from controller.untrusted import objects_in
 
 EVENTBRIDGE_PREFIX: Final = "eventbridge:"
 SOURCE: Final = "ferryman"
@@ -41,7 +42,7 @@ class EventBridgeSink(AwsBatchSink):
         }
 
     def outcomes(self, answer: Mapping[str, Any], count: int) -> Sequence[Outcome]:
-        entries = entries_of(answer, "Entries")
+        entries = objects_in(answer.get("Entries"))
         if len(entries) != count:
             return [Later("the answer does not have one entry for each event")] * count
         return [self._outcome(entry) for entry in entries]

@@ -114,8 +114,6 @@ class LaneWrite:
     dead_letters: Sequence[DeadLetter] = ()
     pruned: Sequence[Job] = ()
     """Terminal jobs to be replaced by stubs."""
-    unstubbed: Sequence[Identity] = ()
-    """Identities whose stub gives way to a job."""
     orphans: Sequence[Observation] = ()
     """Remote jobs with names of ours which no attempt of this store knows."""
     paused: bool | None = None

@@ -55,7 +55,7 @@ _HOLDERS: Final = select(ATTEMPTS.c.remote_id, ATTEMPTS.c.job_id, ATTEMPTS.c.inc
     ATTEMPTS.c.lane == bindparam("of_lane"), ATTEMPTS.c.remote_id.in_(bindparam("remote_ids", expanding=True))
 )
 
-_STUBS_NAMED: Final = select(STUBS.c.name, STUBS.c.uid).where(
+_STUB_UIDS: Final = select(STUBS.c.name, STUBS.c.uid).where(
     STUBS.c.lane == bindparam("of_lane"), STUBS.c.name.in_(bindparam("names", expanding=True))
 )
 
@@ -168,7 +168,7 @@ class _Prepared:
         self._attempt_updates: dict[tuple[str, ...], Rows] = defaultdict(list)
         self._labels: Rows = []
         self._unlabelled: Rows = []
-        self._unstubbed: Rows = [(identity.lane, identity.name) for identity in write.unstubbed]
+        self._unstubbed: Rows = []
         self._last_job = record.last_job
         for change in write.changes:
             self._prepare(change)
@@ -350,7 +350,7 @@ class _Prepared:
             begun.setdefault((name, uid), []).append(remote_name)
         of_stubs: set[str] = set()
         for part in in_lists(sorted({name for name, _ in begun})):
-            rows = await transaction.execute(_STUBS_NAMED, {"of_lane": self._old.lane, "names": part})
+            rows = await transaction.execute(_STUB_UIDS, {"of_lane": self._old.lane, "names": part})
             for stub in rows:
                 of_stubs.update(begun.get((stub.name, stub.uid[:UID_LENGTH_IN_NAME]), ()))
         return of_stubs

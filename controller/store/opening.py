@@ -106,7 +106,7 @@ async def _running(writer: Writer) -> AsyncIterator[None]:
                 yield
             finally:
                 writer.close()
-    except BaseExceptionGroup as group:
+    except BaseExceptionGroup as group:  # of the block or of the writer, a stop included: nothing is swallowed
         # What ends the writer ends its callers too, with the very same exception.
         error = group.exceptions[0]
         if any(other is not error for other in group.exceptions):

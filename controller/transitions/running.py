@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.model import (
+    AT_AWS,
     FINISHED,
     NEVER_RETRIED,
     Desired,
@@ -64,7 +65,7 @@ def observe(
     `next_get_at` is when a kind without List is read again; `detail_wanted` says that a Get must confirm the end.
     """
     step = before or Step(job)
-    if step.job.phase not in {Phase.RUNNING, Phase.STOPPING}:
+    if step.job.phase not in AT_AWS:
         return step
     step = step.change(failing_gets=0, missing_since=None, missing_passes=0, message=None)
     if observation.standing in FINISHED and detail_wanted:

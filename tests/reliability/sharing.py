@@ -18,6 +18,7 @@ from controller.kinds.aws import AwsClients
 from controller.settings import Scope
 from controller.store.sql import Statements
 from controller.store.sqlite import SqliteBackend
+from controller.store.sqlite_driver import Connection
 from controller.transitions.creating import CreatePolicy
 
 SIGNATURE_LIFE_S = 10.0
@@ -102,8 +103,8 @@ def _share_statements() -> None:
         statements._dialect = dialect
         statements._texts = _TEXTS.setdefault(dialect.name, {})
 
-    def engine_with_known_statements(backend: SqliteBackend, connections: int, **options: Any) -> Any:
-        engine = make(backend, connections, **options)
+    def engine_with_known_statements(backend: SqliteBackend, connections: int, kind: type[Connection]) -> Any:
+        engine = make(backend, connections, kind)
         inner: Any = engine.sync_engine
         inner.dialect, inner._compiled_cache = _COMPILED.setdefault(connections, (inner.dialect, inner._compiled_cache))
         return engine
