@@ -349,19 +349,20 @@ def test_following_waits_for_a_daemon_that_is_away_and_says_so() -> None:
 
 
 def test_all_needs_a_yes_even_for_one_job(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = json.dumps({"items": [{"scope": "default", "kind": BATCH, "name": "only"}], "next": None}).encode()
     done = json.dumps(
         {"items": [{"job": {"kind": BATCH, "name": "only"}, "answer": "accepted"}], "next": None}
     ).encode()
     asked: list[tuple[str, str, str]] = []
-    with answering({("GET", "/v1/jobs"): (200, page), ("POST", "/v1/jobs:stop"): (200, done)}, asked) as url:
+    answers = {("POST", f"/v1/jobs:{verb}"): (200, done) for verb in ("stop", "delete", "retry")}
+    with answering(answers, asked) as url:
         monkeypatch.setenv("FERRYMAN_SERVER", url)
         for verb in ("stop", "delete", "retry"):
             refused = cli(verb, "--all")
             assert (refused.code, refused.out) == (2, "")
             assert f"this would {verb} 1 job: look with --dry-run, then say --yes" in refused.err
-        assert not [method for method, *_ in asked if method == "POST"]
+        assert all("dryRun=true" in path for _, path, _ in asked)
         assert cli("stop", "--all", "--yes").code == 0
+        assert "dryRun=false" in asked[-1][1]
 
 
 def complete(words: str, **variables: str) -> list[str]:
@@ -754,10 +755,10 @@ def test_events_at_a_narrow_terminal_differ_from_each_other(monkeypatch: pytest.
     assert all("AWS says InProgress" in line for line in lines)
 
 
-def test_a_retry_by_reason_means_no_job_that_was_deleted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_by_reason_means_what_the_daemon_says(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[str, str, str]] = []
-    with answering({PAGE: (200, b'{"items": [], "next": null}')}, heard) as url:
+    with answering({("POST", "/v1/jobs:retry"): (200, b'{"items": [], "next": null}')}, heard) as url:
         monkeypatch.setenv("FERRYMAN_SERVER", url)
         ended = cli("retry", "--reason", "JobFailed", "--yes")
     assert (ended.code, ended.err) == (6, "ferryman: there are no jobs for the reason JobFailed\n")
-    assert all("phase=Failed" in path and "phase=Deleted" not in path for _, path, _ in heard)
+    assert [("reason=JobFailed" in path, "dryRun=true" in path) for _, path, _ in heard] == [(True, True)]
