@@ -14,7 +14,7 @@ from controller.seams import Clock
 from controller.settings import StoreSettings
 from controller.store import Store
 
-AGAIN_S: Final = 60.0
+AGAIN_S: Final = 300.0
 SOON_S: Final = 0.5
 """Between two batches where there is more to remove."""
 ROWS: Final = 2000

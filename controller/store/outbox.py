@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, select
 
 from controller.events import CONTROLLER_LANE
 from controller.store import DeadLetter, OutboxEvent
@@ -19,10 +19,6 @@ AFTER: Final = (select(*_E).where(_E.lane == bindparam("of_lane"), _E.seq > bind
     bindparam("up_to", type_=Integer)
 )
 _CURSORS: Final = select(CURSORS.c.lane, CURSORS.c.seq).where(CURSORS.c.sink == bindparam("of_sink"))
-_OF_SINK: Final = CURSORS.c.sink == bindparam("of_sink")
-_FORWARD: Final = (
-    update(CURSORS).where(_OF_SINK, CURSORS.c.lane == bindparam("of_lane")).values(seq=bindparam("new_seq"))
-)
 
 
 class SqlOutbox:
@@ -44,10 +40,13 @@ class SqlOutbox:
 
     async def advance(self, sink: str, cursors: Mapping[str, int], dead_letters: Sequence[DeadLetter] = ()) -> None:
         async def work(transaction: Transaction) -> None:
+            texts = transaction.statements
+            forward = texts.update(CURSORS, ("seq",), ("sink", "lane"))
+            new = []
             for lane, seq in cursors.items():
-                moved = await transaction.execute(_FORWARD, {"of_sink": sink, "of_lane": lane, "new_seq": seq})
-                if moved.rowcount == 0:
-                    await transaction.execute(insert(CURSORS).values(sink=sink, lane=lane, seq=seq))
+                if not await transaction.channel.change(forward, (seq, sink, lane)):
+                    new.append((sink, lane, seq))
+            await transaction.many(texts.insert(CURSORS, ("sink", "lane", "seq")), new)
             await insert_dead_letters(transaction, dead_letters)
 
         await self._writer.submit(work)
