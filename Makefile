@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Many processes are started here: where bytecode may not be kept, each of them would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: matrix demo test kill backlog simulate fuzz bench lint format clean
+.PHONY: matrix demo test kill backlog simulate fuzz bench lint lint-types lint-style lint-layers format clean
 
 demo: $(STAMP)  ## the daemon on the built-in simulator, a few hundred documents of all four kinds
 	@$(BIN)/python -m tests.demo
@@ -40,10 +40,16 @@ fuzz: $(STAMP)  ## so many documents, with settings, messages and answers of AWS
 matrix: $(STAMP)  ## the whole crash matrix: every step of a run over all kinds, and everything that can happen to it
 	$(BIN)/python -m tests.reliability.matrix
 
-lint: $(STAMP)  ## ruff, mypy strict, import layers
+lint: lint-types lint-style lint-layers  ## mypy strict, ruff, import layers; `make -j2` runs them side by side
+
+lint-types: $(STAMP)
+	$(BIN)/mypy
+
+lint-style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+lint-layers: $(STAMP)
 	$(BIN)/lint-imports
 
 format: $(STAMP)
