@@ -37,7 +37,7 @@ from controller.http import Health, create_app, create_probe_app, serve_api
 from controller.intake import Intake, Receipt
 from controller.kinds import KINDS
 from controller.kinds.aws import AwsClients, open_clients
-from controller.lane import Lane
+from controller.lane import Lane, status_of
 from controller.notifications import Notifications, open_notifications
 from controller.publish import Publisher
 from controller.queues import Source
@@ -383,7 +383,7 @@ class _Daemon:
 
     def _statuses(self) -> Mapping[str, LaneStatus]:
         """Of the lanes that are open: the API answers while the others are still being opened."""
-        return {name: lane.desk.status() for name, lane in self._lanes.items() if lane.desk.is_open}
+        return {name: status_of(lane.desk) for name, lane in self._lanes.items() if lane.desk.is_open}
 
     async def _start_http(self, services: TaskGroup, control: Control) -> None:
         http = self._settings.http

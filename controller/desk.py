@@ -9,7 +9,7 @@ When to create, read or stop is decided in `dispatch`, `reconcile` and `upkeep`;
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeGuard
 
@@ -20,22 +20,16 @@ from controller.calls import Calls
 from controller.errors import StoreUnavailableError
 from controller.events import Event, of_job
 from controller.kinds.aws import AwsClients
-from controller.kinds.kind import ALL_JOBS, Kind
+from controller.kinds.kind import Kind
+from controller.learned import Learned
 from controller.limits import (
-    Durations,
-    DurationsState,
     LastTurns,
-    Slots,
-    SlotsState,
-    Spend,
-    Turns,
     full_jitter,
 )
-from controller.model import AT_AWS, HOLDING_A_SLOT, Job, Phase, Todo
+from controller.model import HOLDING_A_SLOT, Job, Phase, Todo
 from controller.pieces import InPieces
 from controller.seams import Clock, Signal
 from controller.settings import LimitSettings, Settings
-from controller.status import LaneStatus, SlotStatus
 from controller.store import DeadLetter, JobChange, LaneRecord, LaneStore, LaneWrite, RemoteIdTakenError
 from controller.store.heads import QueueHeads
 from controller.transitions.creating import CreatePolicy, found_at_start, name_taken
@@ -99,7 +93,6 @@ class Desk:
         self.random = around.random
         self.instance = around.instance
         self.announce = around.announce
-        self.unproven = unproven
         self.limits: LimitSettings = around.settings.limits_of(kind.name)
         self.create_policy = CreatePolicy(
             token_life_s=self.settings.reconcile.token_life_s, list_lag_s=self.settings.reconcile.list_lag_s
@@ -109,16 +102,9 @@ class Desk:
         self.in_flight: dict[int, Job] = {}
         self.queue_keys: dict[str, None] = {}
         self.heads = QueueHeads(around.store, self.lane)
-        self.slots = Slots(self._configured_slots)
-        self.turns = Turns()
-        self.durations: dict[str, Durations] = {}
         self.attempts = 0
         self.phase_changes = dict.fromkeys(Phase, 0)
-        self.spend = Spend(self.limits.creates_per_day)
         self.slots_known = not kind.can_list
-        self.alive_at: float | None = None
-        """When an earlier process last wrote into this store, by the hour; None once a pass has looked behind it. What
-        was made since then is unknown to the store where it is a restored backup."""
         self.drain = anyio.Event()
         self.has_orphans = kind.can_list
         self.reads_idle = True
@@ -136,66 +122,34 @@ class Desk:
             say=self.say,
             found=self.wake.dispatch.set,
         )
+        self.learned = Learned(kind, self.limits, self.calls, self.aws_now, unproven=unproven)
         self._shields: set[anyio.CancelScope] = set()
         self._given_up = False
         self._committed = around.committed
         self._lock = anyio.Lock()
         self._record: LaneRecord | None = None
-        self._last_turns = LastTurns(self.turns, GROUPS_REMEMBERED_MAX)
+        self._last_turns = LastTurns(self.learned.turns, GROUPS_REMEMBERED_MAX)
 
     # Opening
 
     async def open(self) -> None:
         """Become the lane's owner, and take up what an earlier process left."""
         self._record = await self.store.take_lane(self.lane)
-        self._restore(self._record.state)
+        self.learned.restore(self._record.state, self.clock.monotonic())
         for job, keys in await self.store.slots_taken(self.lane):
-            self.slots.occupy(job, keys)
+            self.learned.slots.occupy(job, keys)
         await self._rebuild_turns()
         self.queue_keys = dict.fromkeys(await self.store.queue_keys(self.lane))
         await self._take_up_interrupted()
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        now = self.clock.monotonic()
-        self.calls.restore(_mapping(state.get("rates")))
-        self.slots = Slots.restored(self._configured_slots, SlotsState.parsed(_mapping(state.get("slots"))), now)
-        for key, durations in _mapping(state.get("durations")).items():
-            self.durations[key] = Durations.restored(DurationsState.parsed(_mapping(durations)))
-        turns = _mapping(state.get("turns"))
-        self.turns = Turns.restored(
-            {int(priority): turn for priority, turn in turns.items() if _is_whole(priority) and isinstance(turn, int)}
-        )
-        spend = _mapping(state.get("spend"))
-        if isinstance(spend.get("day"), int) and isinstance(spend.get("count"), int):
-            self.spend = Spend(self.limits.creates_per_day, spend["day"], spend["count"])
-        if self.unproven and state.get("scanned") is True:
-            self.unproven = False
-        alive_at = state.get("alive_at")
-        self.alive_at = float(alive_at) if isinstance(alive_at, int | float) else None
-
-    def learned(self, spend: Spend | None = None) -> dict[str, Any]:
-        """What a restart should know, as JSON; `spend` is what is spent once the commit has happened."""
-        spend = spend or self.spend
-        now = self.aws_now() // HOUR_S * HOUR_S
-        return {
-            "rates": self.calls.learned(),
-            "slots": asdict(self.slots.state()),
-            "durations": {key: asdict(durations.state()) for key, durations in self.durations.items()},
-            "turns": {str(priority): turn for priority, turn in self.turns.state().items()},
-            "spend": {"day": spend.day, "count": spend.count},
-            "scanned": not self.unproven,
-            # Until a pass has looked behind the last writing, a restart has to look as far back.
-            "alive_at": now if self.alive_at is None else self.alive_at,
-        }
-
     async def save(self) -> None:
         """Keep what was learned for the next start; the store being away costs nothing else."""
         with suppress(StoreUnavailableError):
-            await self.write(LaneWrite(self.lane, state=self.learned()))
+            await self.write(LaneWrite(self.lane, state=self.learned.state()))
 
     async def _rebuild_turns(self) -> None:
         waiting = await self.store.turns_waiting(self.lane)
-        self._last_turns = LastTurns(self.turns, GROUPS_REMEMBERED_MAX, waiting)
+        self._last_turns = LastTurns(self.learned.turns, GROUPS_REMEMBERED_MAX, waiting)
 
     async def _take_up_interrupted(self) -> None:
         """Intents of a process that died are unknown: whether they were sent, nobody can tell."""
@@ -203,17 +157,6 @@ class Desk:
             async with self._lock:
                 # Due at once, even where this host's clock is ahead of AWS's and nobody can know it yet.
                 await self.commit_locked([(job, found_at_start(job, min(job.due_at, self.aws_now()))) for job in jobs])
-
-    def _configured_slots(self, key: str) -> int:
-        for prefix, slots in self.kind.fixed_slots.items():
-            if key.startswith(prefix):
-                return slots
-        jobs = self.limits.jobs
-        if key in jobs:
-            return jobs[key]
-        if key in self.kind.default_slots and key != ALL_JOBS:
-            return self.kind.default_slots[key]
-        return jobs.get(ALL_JOBS, self.kind.default_slots[ALL_JOBS])
 
     # Reading and deciding
 
@@ -365,7 +308,7 @@ class Desk:
         pause_reason: str = "",
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        """Commit while holding `lock`; `state` as `learned` gives it."""
+        """Commit while holding `lock`; `state` as `learned.state` gives it."""
         changes = tuple(JobChange(before, step.job) for before, step in decided if before is not step.job)
         if not (changes or consumed or events or dead_letters or paused is not None):
             return
@@ -420,7 +363,7 @@ class Desk:
             if before is None or before.phase is not after.phase or before.quota_keys != after.quota_keys:
                 self._slot(before, after)
             self._wake(before, after)
-            self._learn_duration(before, after)
+            self.learned.observe(before, after)
 
     def _wake(self, before: Job | None, after: Job) -> None:
         if after.todo is Todo.CREATE:
@@ -440,24 +383,13 @@ class Desk:
         if after.id == 0:
             return
         if after.phase in HOLDING_A_SLOT:
-            self.slots.occupy(after.id, after.quota_keys)
+            self.learned.slots.occupy(after.id, after.quota_keys)
             if after.current is not None and after.current.remote_id is not None:
-                self.slots.foreign_ended([after.current.remote_id])  # a pass may have met it before we knew its id
+                # A pass may have met it before we knew its id.
+                self.learned.slots.foreign_ended([after.current.remote_id])
         elif before is not None and before.phase in HOLDING_A_SLOT:
-            self.slots.release(after.id)
+            self.learned.slots.release(after.id)
             self.wake.dispatch.set()
-
-    def _learn_duration(self, before: Job | None, after: Job) -> None:
-        if before is None or before.current is None or before.phase not in AT_AWS:
-            return
-        if after.phase in AT_AWS:
-            return
-        key = before.quota_keys[0]
-        if key not in self.durations and len(self.durations) >= GROUPS_REMEMBERED_MAX:
-            return
-        ended_at = next((each.ended_at for each in after.attempts if each.token == before.current.token), None)
-        took_s = (self.aws_now() if ended_at is None else ended_at) - before.current.created_at
-        self.durations.setdefault(key, Durations()).observe(took_s)
 
     def _tell(self, happenings: Sequence[Happening]) -> None:
         for happening in happenings:
@@ -492,45 +424,6 @@ class Desk:
             time=self.clock.now(),
             data={"lane": self.lane, **data},
         )
-
-    # Showing
-
-    def status(self) -> LaneStatus:
-        keys = {*self.queue_keys, *self.slots.keys()} or {ALL_JOBS}
-        parked = self.slots.parked()
-        return LaneStatus(
-            lane=self.lane,
-            paused=self.paused,
-            pause_reason=self.record.pause_reason,
-            unavailable=self.calls.unavailable,
-            rates=self.calls.statuses(),
-            slots={
-                key: SlotStatus(
-                    used=self.slots.used(key),
-                    ours=self.slots.ours(key),
-                    ceiling=self.slots.ceiling(key),
-                    configured=self._configured_slots(key),
-                    parked=key in parked,
-                )
-                for key in keys
-            },
-            median_s={
-                key: median for key, durations in self.durations.items() if (median := durations.median()) is not None
-            },
-            last_complete_pass_at=self.last_complete_pass_at,
-            passes=self.passes,
-            create_delay_s=self.calls.delay_s("create"),
-            attempts=self.attempts,
-            phase_changes=dict(self.phase_changes),
-        )
-
-
-def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 async def wait_for_store(desk: Desk, action: Callable[[], Awaitable[bool]]) -> bool:

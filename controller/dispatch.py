@@ -132,7 +132,7 @@ class Dispatcher:
         else:
             rate = desk.calls.present_rate("create")
             room = min(self._pool - ahead, self._in_flight_max - len(desk.in_flight), max(1, int(rate * AHEAD_S)))
-        allowed = desk.spend.allowed(self._day())
+        allowed = desk.learned.spend.allowed(self._day())
         return room if allowed is None else min(room, allowed)
 
     def _day(self) -> int:
@@ -152,15 +152,15 @@ class Dispatcher:
             decided: list[tuple[Job | None, Step]] = [(job, self._intend(job, now)) for job in heads]
             if desk.has_orphans:
                 await self._look_for_orphans([step.job for _, step in decided])
-            limited, day, creates = desk.spend.creates_per_day is not None, self._day(), len(decided)
+            limited, day, creates = desk.learned.spend.creates_per_day is not None, self._day(), len(decided)
             # What a guard has let pass is counted where a crash cannot undo it.
-            state = desk.learned(desk.spend.counted(day, creates)) if limited else None
+            state = desk.learned.state(desk.learned.spend.counted(day, creates)) if limited else None
             with desk.departing([step.job for _, step in decided]):
                 desk.heads.take(heads)
                 await desk.commit_locked(decided, state=state)
             for job in heads:
-                desk.turns.served(job.wishes.priority, job.turn)
-            desk.spend = desk.spend.counted(day, creates)
+                desk.learned.turns.served(job.wishes.priority, job.turn)
+            desk.learned.spend = desk.learned.spend.counted(day, creates)
             return [step.job for _, step in decided]
 
     def _intend(self, job: Job, now: float) -> Step:
@@ -172,10 +172,10 @@ class Dispatcher:
         """The jobs that go next, by priority, turn and age, each with its slots."""
         desk = self._desk
         now = desk.clock.monotonic()
-        for key in desk.slots.probe_due(now):
-            desk.slots.probe(key, now, desk.random.random())
-        keys = list(islice((key for key in desk.queue_keys if desk.slots.free((key,)) > 0), KEYS_AT_ONCE))
-        limits = {key: min(room, desk.slots.free((key,))) for key in keys}
+        for key in desk.learned.slots.probe_due(now):
+            desk.learned.slots.probe(key, now, desk.random.random())
+        keys = list(islice((key for key in desk.queue_keys if desk.learned.slots.free((key,)) > 0), KEYS_AT_ONCE))
+        limits = {key: min(room, desk.learned.slots.free((key,))) for key in keys}
         ahead = max(1, JOBS_KEPT_MAX // len(keys)) if keys else 0
         heads: list[tuple[Order, str, int, Job]] = []
 
@@ -195,7 +195,7 @@ class Dispatcher:
         chosen: list[Job] = []
         while heads and len(chosen) < room:
             _, key, place, job = heapq.heappop(heads)
-            if all(desk.slots.free((key,)) > taken.get(key, 0) for key in job.quota_keys):
+            if all(desk.learned.slots.free((key,)) > taken.get(key, 0) for key in job.quota_keys):
                 chosen.append(job)
                 for taking in job.quota_keys:
                     taken[taking] = taken.get(taking, 0) + 1
@@ -210,9 +210,9 @@ class Dispatcher:
 
     async def _spent(self) -> None:
         desk = self._desk
-        if desk.spend.allowed(self._day()) != 0 or desk.paused or desk.in_flight:
+        if desk.learned.spend.allowed(self._day()) != 0 or desk.paused or desk.in_flight:
             return  # what is in flight may yet be refused, and is not spent then
-        reason = desk.spend.reason
+        reason = desk.learned.spend.reason
         async with desk.lock():
             event = desk.lane_event("paused", {"reason": reason})
             await desk.commit_locked((), events=(event,), paused=True, pause_reason=reason)
@@ -325,7 +325,7 @@ class Dispatcher:
         """Commit outcomes, then let limits and slots learn from them."""
         desk = self._desk
         refused_keys = self._learn_before(batch)
-        desk.spend = desk.spend.refunded(sum(map(self._not_made, batch)))
+        desk.learned.spend = desk.learned.spend.refunded(sum(map(self._not_made, batch)))
         await desk.apply([(sent.job, partial(self._outcome, sent=sent)) for sent in batch])
         for sent in batch:
             desk.in_flight.pop(sent.job, None)
@@ -343,7 +343,7 @@ class Dispatcher:
 
     def _learn_before(self, batch: Sequence[Sent]) -> Sequence[tuple[str, dict[str, object]]]:
         """A refusal parks its key before the job's return to the queue could wake it."""
-        desk = self._desk
+        desk, slots = self._desk, self._desk.learned.slots
         told: list[tuple[str, dict[str, object]]] = []
         for sent in batch:
             job = desk.in_flight.get(sent.job)
@@ -351,15 +351,15 @@ class Dispatcher:
                 continue
             keys = job.quota_keys
             if isinstance(sent.error, QuotaFullError) and not job.attempt_now.unknown:
-                was_parked = keys[0] in desk.slots.parked()
-                changed = desk.slots.refused(keys, desk.clock.monotonic(), job=sent.job, jitter=desk.random.random())
-                facts: dict[str, object] = {"key": keys[0], "ceiling": desk.slots.ceiling(keys[0])}
+                was_parked = keys[0] in slots.parked()
+                changed = slots.refused(keys, desk.clock.monotonic(), job=sent.job, jitter=desk.random.random())
+                facts: dict[str, object] = {"key": keys[0], "ceiling": slots.ceiling(keys[0])}
                 if not was_parked:
                     told.append(("quota_full", facts))
                 if changed:
                     told.append(("quota_learned", facts))
-            elif sent.remote_id is not None and desk.slots.admitted(keys):
-                told.append(("quota_learned", {"key": keys[0], "ceiling": desk.slots.ceiling(keys[0])}))
+            elif sent.remote_id is not None and slots.admitted(keys):
+                told.append(("quota_learned", {"key": keys[0], "ceiling": slots.ceiling(keys[0])}))
         return told
 
     def _outcome(self, job: Job, sent: Sent) -> Step | None:
@@ -391,7 +391,7 @@ class Dispatcher:
         desk = self._desk
         if desk.kind.can_list:
             return None
-        durations = desk.durations.get(job.quota_keys[0])
+        durations = desk.learned.durations.get(job.quota_keys[0])
         expected = durations.median() if durations else None
         interval = desk.settings.reconcile.interval
         return desk.aws_now() + max(

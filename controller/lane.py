@@ -11,12 +11,14 @@ from anyio.abc import TaskStatus
 
 from controller.desk import Desk
 from controller.dispatch import Dispatcher
+from controller.kinds.kind import ALL_JOBS
 from controller.model import Todo
 from controller.notified import Notified
 from controller.orders import Orders
 from controller.plans import Counted
 from controller.reconcile import Reconciler
 from controller.resolve import Resolver
+from controller.status import LaneStatus, SlotStatus
 from controller.upkeep import AT_ONCE, Upkeep, work
 
 
@@ -56,3 +58,33 @@ class Lane:
             tasks.start_soon(upkeep.deadlines)
             tasks.start_soon(upkeep.housekeeping)
         await desk.save()
+
+
+def status_of(desk: Desk) -> LaneStatus:
+    """What is shown of an open lane."""
+    learned = desk.learned
+    slots = learned.slots
+    parked = slots.parked()
+    return LaneStatus(
+        lane=desk.lane,
+        paused=desk.paused,
+        pause_reason=desk.record.pause_reason,
+        unavailable=desk.calls.unavailable,
+        rates=desk.calls.statuses(),
+        slots={
+            key: SlotStatus(
+                used=slots.used(key),
+                ours=slots.ours(key),
+                ceiling=slots.ceiling(key),
+                configured=learned.configured_slots(key),
+                parked=key in parked,
+            )
+            for key in {*desk.queue_keys, *slots.keys()} or {ALL_JOBS}
+        },
+        median_s=learned.medians_s(),
+        last_complete_pass_at=desk.last_complete_pass_at,
+        passes=desk.passes,
+        create_delay_s=desk.calls.delay_s("create"),
+        attempts=desk.attempts,
+        phase_changes=dict(desk.phase_changes),
+    )

@@ -125,14 +125,14 @@ class Reconciler:
             active=live > 0 or bool(waiting),
             waiting=bool(waiting),
             oldest_s=age_s,
-            durations=[desk.durations[key] for key in waiting if key in desk.durations],
+            durations=[desk.learned.durations[key] for key in waiting if key in desk.learned.durations],
         )
         return IDLE_S if next_s is None else self._last_pass_at + next_s - desk.clock.monotonic()
 
     async def _keys_waited_for(self) -> Sequence[str]:
         """Quota keys in which work waits and no slot is free."""
         desk = self._desk
-        full = [key for key in desk.queue_keys if desk.slots.free((key,)) == 0]
+        full = [key for key in desk.queue_keys if desk.learned.slots.free((key,)) == 0]
         # While a key is full nobody looks whether its queue has become empty.
         waiting = frozenset(await desk.store.queue_keys(desk.lane)) if full else frozenset()
         return [key for key in full if key in waiting]
@@ -162,7 +162,7 @@ class Reconciler:
             "List is denied: jobs are read one by one, and foreign jobs are not counted", error=error.message
         )
         await self._get_all()
-        if desk.unproven:  # only List shows what an earlier store created; it must not be created again
+        if desk.learned.unproven:  # only List shows what an earlier store created; it must not be created again
             await self._pause(f"{UNLISTED}, whose permission is missing: {error.message}")
             await desk.sleep(UNLISTED_S)
             return
@@ -216,13 +216,13 @@ class Reconciler:
         _, oldest = await desk.store.running_summary(desk.lane)
         after = oldest
         if self._first:  # a restored store does not know what was made since it was written
-            moments = (await desk.store.oldest_open(desk.lane), oldest, desk.alive_at)
+            moments = (await desk.store.oldest_open(desk.lane), oldest, desk.learned.alive_at)
             after = min((moment for moment in moments if moment is not None), default=None)
         return PlanFacts(
             live=len(snapshot),
             oldest=None if after is None else after - WINDOW_SLACK_S,
             now=desk.aws_now(),
-            everything=desk.unproven or self._list_wanted,
+            everything=desk.learned.unproven or self._list_wanted,
             first=self._first,
             slots=not desk.slots_known or (bool(await self._keys_waited_for()) and self._slots_stale()),
             ours=ours,
@@ -230,7 +230,7 @@ class Reconciler:
 
     def _slots_stale(self) -> bool:
         """Foreign jobs hold slots that ours wait for, or nobody has looked for long."""
-        slots = self._desk.slots
+        slots = self._desk.learned.slots
         foreign = any(slots.used(key) > slots.ours(key) for key in self._desk.queue_keys)
         return foreign or self._since_full >= FULL_PASS_EVERY
 
@@ -264,7 +264,7 @@ class Reconciler:
                 shown += len(page)
                 times = [observation.submitted_at for observation, _ in page if observation.submitted_at is not None]
                 back_to = min([back_to, *times])
-                if reading.without_id and (self._first or self._desk.unproven):
+                if reading.without_id and (self._first or self._desk.learned.unproven):
                     raise PageError("an item without an id may be what an earlier store created")
                 await self._compare(page, current)
                 reach_s = max(1.0, current.began_at - back_to)
@@ -293,7 +293,9 @@ class Reconciler:
     async def _others(self, others: Page, current: _Pass) -> None:
         desk = self._desk
         # Whatever else the pass comes to: those shown as ended hold no slot, and whoever waits for one may go on now.
-        if desk.slots.foreign_ended([observation.remote_id for observation, _ in others if _ended(observation)]):
+        if desk.learned.slots.foreign_ended(
+            [observation.remote_id for observation, _ in others if _ended(observation)]
+        ):
             desk.wake.dispatch.set()
         names = [observation.name for observation, _ in others if observation.name]
         intents = await desk.store.open_intents(desk.lane, names)
@@ -312,7 +314,7 @@ class Reconciler:
             self._count_foreign(observation, current)
             named_as_ours = _NAME_OF_OURS.search(observation.name or "") is not None
             ours_by_name = named_as_ours and desk.can_own(observation.remote_id)
-            if ours_by_name and observation.remote_id not in known and (self._first or desk.unproven):
+            if ours_by_name and observation.remote_id not in known and (self._first or desk.learned.unproven):
                 current.orphans.append(observation)
         if found:
             await desk.apply(found)
@@ -405,19 +407,19 @@ class Reconciler:
         desk.passes += 1
         desk.last_complete_pass_at = desk.clock.now()
         await self._keep_orphans(current)
-        if self._first and not current.orphans and not desk.unproven:
+        if self._first and not current.orphans and not desk.learned.unproven:
             desk.has_orphans = await desk.store.any_orphans(desk.lane)
         self._first, self._denials, self._failures = False, 0, 0
-        desk.alive_at = None
-        if scan.everything and desk.unproven:
-            desk.unproven = False
-            await desk.write(LaneWrite(desk.lane, state=desk.learned()))
-        if not desk.unproven:
+        desk.learned.alive_at = None
+        if scan.everything and desk.learned.unproven:
+            desk.learned.unproven = False
+            await desk.write(LaneWrite(desk.lane, state=desk.learned.state()))
+        if not desk.learned.unproven:
             await self._resume_listed()
         self._since_full += 1
         if scan.complete_for_slots:
             self._since_full = 0
-            desk.slots.foreign(current.foreign)
+            desk.learned.slots.foreign(current.foreign)
             desk.slots_known = True
         desk.wake.dispatch.set()
 

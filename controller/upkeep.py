@@ -136,7 +136,7 @@ class Upkeep:
         return observe(job, observation, desk.context(), next_get_at=next_get_at)
 
     def _next_get_s(self, job: Job, attempt: Attempt) -> float:
-        durations = self._desk.durations.get(job.quota_keys[0])
+        durations = self._desk.learned.durations.get(job.quota_keys[0])
         age = self._desk.aws_now() - attempt.created_at
         return self._cadence.next_get(durations.expected_remaining(age) if durations else None)
 
@@ -292,7 +292,7 @@ class Upkeep:
         while not desk.draining:
             with anyio.move_on_after(SAVE_S):
                 await desk.drain.wait()
-            learned = desk.learned()
+            learned = desk.learned.state()
             if learned != saved and await wait_for_store(desk, partial(self._save, learned)):
                 saved = learned
             await wait_for_store(desk, self._prune)
@@ -312,10 +312,10 @@ class Upkeep:
     async def _new_day(self) -> bool:
         desk = self._desk
         day = int(desk.aws_now() // DAY_S)
-        allowed = desk.spend.allowed(day)
+        allowed = desk.learned.spend.allowed(day)
         if not (desk.paused and is_spent(desk.record.pause_reason)) or allowed == 0:
             return True
-        reason = "a new day" if day > desk.spend.day else "creates_per_day allows more"
+        reason = "a new day" if day > desk.learned.spend.day else "creates_per_day allows more"
         async with desk.lock():
             event = desk.lane_event("resumed", {"reason": reason})
             await desk.commit_locked((), events=(event,), paused=False)

@@ -22,6 +22,7 @@ from controller.http import Application, Health, create_app
 from controller.intake import Intake
 from controller.kinds import KINDS
 from controller.kinds.aws import open_clients
+from controller.lane import status_of
 from controller.model import Attempt, Identity, Job, Phase
 from controller.orders import Orders
 from controller.rejections import IntakeLane
@@ -50,7 +51,7 @@ class State:
     """Instead of what the desks say."""
 
     def lanes(self) -> Mapping[str, LaneStatus]:
-        return {lane: desk.status() for lane, desk in self.desks.items()} | self.statuses
+        return {lane: status_of(desk) for lane, desk in self.desks.items()} | self.statuses
 
     def is_ready(self) -> bool:
         return self.ready
