@@ -14,6 +14,7 @@ import aiobotocore.config
 
 from controller.errors import AlreadyKnownError, AwsError, QuotaFullError, RefusedError, ThrottledError
 from controller.kinds.kind import Kind
+from controller.learned import Learned
 from controller.model import FailReason, Phase
 from controller.simulator import Fault, LoseReply, OutcomeRule, Refuse
 from controller.transitions.step import Step, end, settle
@@ -183,7 +184,7 @@ def quota_fails_the_job() -> None:
 
 
 def no_bound_on_slots() -> None:
-    desk_module.Desk._configured_slots = lambda *_: 10_000
+    Learned.configured_slots = lambda *_: 10_000
 
 
 def events_before_commit() -> None:

@@ -291,7 +291,7 @@ class SimulatedWorld(World):
             self.tick()
             self.serves = False
             end = self.live(max(1.0, until - self.elapsed))
-            self.trace(f"ended: {end}")
+            self.trace(f"ended: {end}".replace(str(self.folder), "FOLDER"))
             if self.finished or end == "timed out":
                 return
             if end not in {"cut", "ended 0"} and (self.serves or not self.ended_faulty):
