@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+DEFAULT_SCOPE: Final = "default"
+"""Of a document that names none."""
 Parameters = Mapping[str, Any]
 """AWS request parameters, camelCase, as they go on the wire."""
 

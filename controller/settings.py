@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from controller.errors import SettingsError
+from controller.model import DEFAULT_SCOPE
 from controller.settings_problems import not_json, problems_of, unknown_variable
 
 PREFIX: Final = "FERRYMAN_"
@@ -246,7 +247,7 @@ class Settings(BaseSettings):
     reconcile: ReconcileSettings = ReconcileSettings()
     aws: AwsSettings = AwsSettings()
     scopes: Annotated[Mapping[str, Scope], AfterValidator(_known_scopes)] = Field(
-        default_factory=lambda: {"default": Scope()}
+        default_factory=lambda: {DEFAULT_SCOPE: Scope()}
     )
     """Named places to run."""
     limits: Mapping[str, LimitSettings] = Field(default_factory=dict)

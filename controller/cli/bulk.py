@@ -16,6 +16,7 @@ from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
 from controller.errors import ExitCode, NotFoundError, SettingsError
+from controller.model import DEFAULT_SCOPE
 
 DESTRUCTIVE: Final = frozenset({"stop", "delete"})
 _COUNTED_MAX: Final = 1000
@@ -64,7 +65,7 @@ def _check(order: Order) -> None:
 
 def _one(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     selected = order.selected
-    scope, kind, name = selected.scope or "default", selected.kind or "", selected.name or ""
+    scope, kind, name = selected.scope or DEFAULT_SCOPE, selected.kind or "", selected.name or ""
     if order.dry_run:
         job = client.job(scope, kind, name)
         terminal.line(f"would {order.verb} {name_of(job)}, which is {shown(job.get('phase'))}; nothing was done")

@@ -15,6 +15,7 @@ from controller.cli.table import Table, render
 from controller.cli.terminal import Terminal
 from controller.cli.text import age, duration, number, shown, visible
 from controller.errors import ExitCode, NoDaemonError, NotFoundError
+from controller.model import DEFAULT_SCOPE
 
 EVENTS: Final = 10
 """As many are shown, of runs of progress only the last."""
@@ -31,7 +32,7 @@ def describe(client: Client, terminal: Terminal, selected: Selected, now: dateti
     Raises:
         NotFoundError: there is none.
     """
-    job = client.job(selected.scope or "default", selected.kind or "", selected.name or "")
+    job = client.job(selected.scope or DEFAULT_SCOPE, selected.kind or "", selected.name or "")
     lane = _lane(client, f"{job.get('scope')}/{job.get('kind')}")
     events = client.last_events(job, READ)
     for line in lines(job, lane, events, now):

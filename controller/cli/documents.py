@@ -15,7 +15,6 @@ from controller.cli.client import Client, Object
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
 from controller.documents import (
-    DEFAULT_SCOPE,
     FILE_BOUNDS,
     SUFFIXES,
     Policy,
@@ -30,7 +29,7 @@ from controller.documents import (
 )
 from controller.errors import ExitCode, SettingsError
 from controller.kinds import KINDS
-from controller.model import Document, Identity, OnSpecChange
+from controller.model import DEFAULT_SCOPE, Document, Identity, OnSpecChange
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 512 * 1024

@@ -15,6 +15,7 @@ from controller.cli.table import Table, cells
 from controller.cli.terminal import Terminal
 from controller.cli.text import moment, shown, visible
 from controller.errors import ExitCode, NoDaemonError, SettingsError
+from controller.model import DEFAULT_SCOPE
 
 AWAY_S: Final = 300.0
 """How long a daemon that restarts is waited for."""
@@ -23,7 +24,6 @@ _COLUMNS: Final = ("TIME", "SUBJECT", "TYPE", "PHASE", "REASON", "MESSAGE")
 _MIDDLE: Final = frozenset({"SUBJECT"})
 _SPARE: Final = ("PHASE", "REASON")
 """The type tells the phase, and most messages the reason."""
-_DEFAULT_SCOPE: Final = "default"
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DAYS_MAX: Final = 36_500
 
@@ -138,7 +138,7 @@ def _short_subject(subject: str) -> str:
     if not slash:
         return subject
     kind, slash, name = rest.partition("/")
-    return ("" if scope == _DEFAULT_SCOPE else f"{scope}/") + short_kind(kind) + slash + name
+    return ("" if scope == DEFAULT_SCOPE else f"{scope}/") + short_kind(kind) + slash + name
 
 
 def _is_since(event: Object, since: datetime) -> bool:

@@ -18,6 +18,7 @@ from controller.cli.selection import Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import number
 from controller.errors import ExitCode
+from controller.model import DEFAULT_SCOPE
 from controller.untrusted import objects_in
 
 INTERVAL_S: Final = 2.0
@@ -57,7 +58,7 @@ class Get:
 
     def _one(self) -> Job:
         selected = self.selected
-        return self.client.job(selected.scope or "default", selected.kind or "", selected.name or "")
+        return self.client.job(selected.scope or DEFAULT_SCOPE, selected.kind or "", selected.name or "")
 
     def _pages(self) -> None:
         first = True

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from controller.cli.table import Table
 from controller.cli.text import age, duration, number, shown
+from controller.model import DEFAULT_SCOPE
 
 COLUMNS: Final = ("NAME", "KIND", "PHASE", "REASON", "PROGRESS", "ATTEMPT", "AGE")
 _SPARE: Final = ("ATTEMPT", "AGE")
@@ -17,7 +18,6 @@ _EMPTY_FIRST: Final = ("PROGRESS", "REASON")
 """Left out where they say nothing, and only then."""
 _MIDDLE: Final = frozenset({"NAME"})
 _BAR: Final = 10
-_DEFAULT_SCOPE: Final = "default"
 
 
 def job_table(jobs: Sequence[Mapping[str, Any]], now: datetime, *, scopes: bool, bars: bool = False) -> Table:
@@ -32,9 +32,9 @@ def job_table(jobs: Sequence[Mapping[str, Any]], now: datetime, *, scopes: bool,
     return replace(table, columns=("SCOPE", *COLUMNS), rows=with_scope)
 
 
-def needs_scopes(jobs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a table says more with the scopes in it."""
-    return any(job.get("scope") != _DEFAULT_SCOPE for job in jobs)
+def needs_scopes(items: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table of jobs or lanes says more with the scopes in it."""
+    return any(item.get("scope") != DEFAULT_SCOPE for item in items)
 
 
 def job_row(job: Mapping[str, Any], now: datetime, *, bars: bool = False) -> tuple[str, ...]:

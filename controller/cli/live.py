@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from controller.cli import operating
 from controller.cli.job_table import job_table, needs_scopes
 from controller.cli.operating import lane_table
 from controller.cli.table import Fitting, Table, render
@@ -80,7 +79,7 @@ class Screen:
         busy = [lane for lane in lanes if _is_busy(lane)]
         lines = wrap(summary_line(summary), width, subsequent_indent="  ", break_on_hyphens=False)
         if busy:
-            table = lane_table(busy, short=True, scopes=operating.needs_scopes(busy))
+            table = lane_table(busy, short=True, scopes=needs_scopes(busy))
             lines += ["", _drawn(table, self._lanes, width, coloured)]
         if jobs:
             table = job_table(jobs, datetime.now(UTC), scopes=needs_scopes(jobs), bars=True)

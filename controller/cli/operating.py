@@ -23,7 +23,6 @@ _PHASES: Final = ("Pending", "Creating", "Running", "Stopping", "Uncertain", "Su
 _LANE_COLUMNS: Final = ("LANE", "STATE", "SLOTS", "CREATE/S", "THROTTLES", "ETA", *(phase.upper() for phase in _PHASES))
 _SPARE: Final = ("STOPPING", "CREATING", "THROTTLES", "CREATE/S", "ETA", "SLOTS", "SUCCEEDED", "UNCERTAIN", "FAILED")
 """What a narrow terminal shows last; of these, what says nothing goes first."""
-_DEFAULT_SCOPE: Final = "default"
 REQUEUED_AT_ONCE: Final = 100
 _REASON_LENGTH_MAX: Final = 400
 
@@ -59,11 +58,6 @@ def lane_table(lanes: Sequence[Object], *, short: bool = False, scopes: bool = T
         for lane in lanes
     ]
     return Table(_LANE_COLUMNS, rows, right=frozenset(_LANE_COLUMNS[2:]), spare=_SPARE)
-
-
-def needs_scopes(lanes: Sequence[Object]) -> bool:
-    """Whether the names of their kinds alone do not tell lanes apart."""
-    return any(lane.get("scope") != _DEFAULT_SCOPE for lane in lanes)
 
 
 def _lane_words(lane: Object, *, short: bool, scopes: bool) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from controller.errors import SettingsError
-from controller.model import TERMINAL, FailReason, Phase, WaitReason
+from controller.model import DEFAULT_SCOPE, TERMINAL, FailReason, Phase, WaitReason
 
 REASONS = (*(reason.value for reason in WaitReason), *(reason.value for reason in FailReason))
 
@@ -82,7 +82,7 @@ def select(
     """
     kind, name = (None, None) if target is None else split_target(target)
     if name is not None and scope is None:
-        scope = "default"
+        scope = DEFAULT_SCOPE
     return Selected(
         scope=scope,
         kind=kind,

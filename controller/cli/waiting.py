@@ -14,7 +14,7 @@ from controller.cli.selection import NOT_TERMINAL, Selected
 from controller.cli.terminal import Terminal
 from controller.cli.text import shown
 from controller.errors import ExitCode, NoDaemonError, NotFoundError
-from controller.model import Phase
+from controller.model import DEFAULT_SCOPE, Phase
 
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 10.0
@@ -50,7 +50,7 @@ def wait_for(client: Client, terminal: Terminal, selected: Selected, timeout_s: 
 
 def _exists(client: Client, selected: Selected) -> bool:
     if selected.is_one:
-        client.job(selected.scope or "default", selected.kind or "", selected.name or "")
+        client.job(selected.scope or DEFAULT_SCOPE, selected.kind or "", selected.name or "")
         return True
     return client.any(selected)
 

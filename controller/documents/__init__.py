@@ -7,7 +7,7 @@ Invariant: whatever arrives, the outcome is a value; nothing here raises for a s
 """
 
 from controller.documents.bounds import FILE_BOUNDS, INLINE_BYTES_MAX, MESSAGE_BOUNDS, Bounds
-from controller.documents.canonical import DEFAULT_SCOPE, canonical_json, digest_of, from_json, spec_digest, to_json
+from controller.documents.canonical import canonical_json, digest_of, from_json, spec_digest, to_json
 from controller.documents.envelope import find_kind, read_document
 from controller.documents.explain import Explanation, Member, explain, split_kind_and_path
 from controller.documents.files import files_with_documents
@@ -18,7 +18,6 @@ from controller.documents.rejection import ClaimedIdentity, Rejection, reject
 from controller.documents.schema import json_schema, json_schema_of_all
 
 __all__ = [
-    "DEFAULT_SCOPE",
     "FILE_BOUNDS",
     "INLINE_BYTES_MAX",
     "MESSAGE_BOUNDS",

@@ -25,7 +25,6 @@ from controller.model import (
     Wishes,
 )
 
-DEFAULT_SCOPE: Final = "default"
 _EXACT_INTEGERS: Final = 2**53
 _FRACTION: Final = b".0"
 """How a float that is a whole number, and not beyond exact ones, ends in JSON; a text may hold the same."""

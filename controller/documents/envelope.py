@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.documents import fields
-from controller.documents.canonical import DEFAULT_SCOPE, canonical_json, complete
+from controller.documents.canonical import canonical_json, complete
 from controller.documents.create_shape import CreateKind, create_shape, spec_validator
 from controller.documents.policy import Policy
 from controller.documents.rejection import Rejection, reject
 from controller.documents.section import Section, is_printable
 from controller.kinds.kind import MARKER_TAG
 from controller.model import (
+    DEFAULT_SCOPE,
     NEVER_RETRIED,
     Desired,
     Document,

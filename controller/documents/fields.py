@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from controller.documents.canonical import DEFAULT_SCOPE
-from controller.model import NEVER_RETRIED, Desired, FailReason, OnSpecChange, OnUncertain, Partial
+from controller.model import DEFAULT_SCOPE, NEVER_RETRIED, Desired, FailReason, OnSpecChange, OnUncertain, Partial
 from controller.validation.findings import INTEGER_MAX, INTEGER_MIN
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}\Z")

@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from controller.documents.canonical import DEFAULT_SCOPE
 from controller.masking import mask_text
+from controller.model import DEFAULT_SCOPE
 from controller.validation import PROBLEMS_MAX
 from controller.validation.quoting import cut, printable
 

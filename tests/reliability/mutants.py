@@ -14,7 +14,6 @@ import aiobotocore.config
 
 from controller.errors import AlreadyKnownError, AwsError, QuotaFullError, RefusedError, ThrottledError
 from controller.kinds.kind import Kind
-from controller.learned import Learned
 from controller.model import FailReason, Phase
 from controller.simulator import Fault, LoseReply, OutcomeRule, Refuse
 from controller.transitions.step import Step, end, settle
@@ -26,6 +25,7 @@ from tests.reliability.steps import Mode, Perturbation
 
 # Whatever a mutant patches is Any: the patches do not keep to the signatures, and need not.
 desk_module: Any = import_module("controller.desk")
+learned_module: Any = import_module("controller.learned")
 dispatch: Any = import_module("controller.dispatch")
 intake: Any = import_module("controller.intake")
 aws: Any = import_module("controller.kinds.aws")
@@ -184,7 +184,7 @@ def quota_fails_the_job() -> None:
 
 
 def no_bound_on_slots() -> None:
-    Learned.configured_slots = lambda *_: 10_000
+    learned_module.Learned.configured_slots = lambda *_: 10_000
 
 
 def events_before_commit() -> None:
