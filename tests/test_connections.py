@@ -226,6 +226,21 @@ async def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pyte
     assert server.connected == 3
 
 
+async def test_connections_that_a_burst_left_behind_are_closed() -> None:
+    async with serving(answering(OK)) as server, opened() as through:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(post, through, server.url)
+        (idle,) = through._idle.values()
+        *left, last = idle
+        assert left
+        for connection in left:
+            connection._used_at -= 2 * connections.IDLE_S
+        await post(through, server.url)
+        assert idle == [last]
+        assert not any(connection.usable for connection in left)
+
+
 async def test_who_goes_away_takes_the_connection_along() -> None:
     async def silent_at_first(stream: SocketStream, server: Server) -> None:
         await read_request(stream, server)

@@ -107,6 +107,8 @@ class Connections:
             idle.append(connection)
         else:
             connection.close()
+        while idle and idle[0].stale:  # those that a burst has left behind, the oldest first
+            idle.pop(0).close()
         return answer
 
     async def _connect(self, target: _Target) -> "_Connection":
