@@ -22,7 +22,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from controller import __version__
-from controller.admission import expand, policy_of
+from controller.admission import policy_of
 from controller.control import Control
 from controller.desk import Desk, Surroundings
 from controller.errors import (
@@ -67,6 +67,7 @@ class RunOptions:
     """What `ferryman run` is asked for, besides the settings."""
 
     files: tuple[Path, ...] = ()
+    """Of documents, no directories."""
     until_settled: bool = False
     simulate: bool = False
 
@@ -306,7 +307,7 @@ class _Daemon:
 
     async def _take_files(self, parts: "_Parts") -> None:
         """Apply the files of the command line, then, if asked, wait until everything is settled."""
-        for path in expand(self._options.files):
+        for path in self._options.files:
             data = await anyio.Path(path).read_bytes()
             await parts.intake.take_file(
                 data, f"file:{fit_path(path.name)}", path.suffix, partial(self._say_rejected, path)
