@@ -310,17 +310,20 @@ async def test_a_handshake_that_takes_too_long_proves_it_too() -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "through a proxy"])
 @pytest.mark.parametrize("held", [None, "no certificate"], ids=["missing", "damaged"])
-async def test_certificates_that_cannot_be_loaded_prove_it_too(tmp_path: Path, held: str | None) -> None:
+async def test_certificates_that_cannot_be_loaded_prove_it_too(tmp_path: Path, held: str | None, proxied: bool) -> None:
     bundle = tmp_path / "bundle.pem"
     if held is not None:
         bundle.write_text(held)
-    async with serving(answering(OK)) as server, session(verify=str(bundle)) as made:
-        with pytest.raises((EndpointConnectionError, SSLError)) as caught:
-            await made.send(request(server.url))
+    async with serving(answering(OK)) as server:
+        proxies = {"http": server.url} if proxied else {}
+        async with session(verify=str(bundle), proxies=proxies) as made:
+            with pytest.raises((EndpointConnectionError, SSLError)) as caught:
+                await made.send(request(server.url))
     error = _not_answered(caught.value)
     assert error.definite
-    assert "certificates for TLS cannot be loaded" in str(error)
+    assert f"certificates for TLS cannot be loaded from {bundle}" in str(error)
     assert server.requests == []
 
 

@@ -45,17 +45,19 @@ class OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
             others of the SDK's: through a proxy.
         """
         body = request.body or b""
+        url = request.url
+        try:
+            # Through a proxy, too: what is wrong with the certificates must be found before anything is sent.
+            connections = self._connections or await self._open()
+        except NotConnectedError as error:
+            raise _no_connection(url, error) from error
         if not self._direct or request.stream_output or not isinstance(body, bytes):
             return await super().send(request)
         headers = {name: _text(value) for name, value in request.headers.items()}
-        url = request.url
         try:
-            connections = self._connections or await self._open()
             answer = await connections.exchange(request.method, url, headers, body)
         except NotConnectedError as error:
-            if isinstance(error.__cause__, ssl.SSLError):
-                raise SSLError(endpoint_url=url, error=error) from error
-            raise EndpointConnectionError(endpoint_url=url, error=error) from error
+            raise _no_connection(url, error) from error
         except TimeoutError as error:
             raise ConnectTimeoutError(endpoint_url=url, error=error) from error
         except BrokenAnswerError as error:
@@ -66,12 +68,15 @@ class OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
         async with self._connecting:
             if self._connections is None:
                 timeout = self._settings.get("timeout")
+                verify, client_cert = self._settings.get("verify", True), self._settings.get("client_cert")
                 try:
-                    tls = await anyio.to_thread.run_sync(
-                        _tls, self._settings.get("verify", True), self._settings.get("client_cert")
-                    )
+                    tls = await anyio.to_thread.run_sync(_tls, verify, client_cert)
                 except OSError as error:  # of its files: they cannot be opened, or are no certificates
-                    raise NotConnectedError(f"the certificates for TLS cannot be loaded: {error}") from error
+                    files = [verify, *([client_cert] if isinstance(client_cert, str) else client_cert or ())]
+                    named = " or ".join(file for file in files if isinstance(file, str)) or "the SDK's own bundle"
+                    raise NotConnectedError(
+                        f"the certificates for TLS cannot be loaded from {named}: {error}"
+                    ) from error
                 self._connections = Connections(
                     tls,
                     connect_timeout_s=float(timeout[0] if isinstance(timeout, list | tuple) else timeout or CONNECT_S),
@@ -89,6 +94,11 @@ class OneRequestSession(AIOHTTPSession):  # type: ignore[misc]
         if self._connections is not None:
             self._connections.close()
         await super().__aexit__(kind, error, trace)
+
+
+def _no_connection(url: str, error: NotConnectedError) -> EndpointConnectionError | SSLError:
+    of_tls = isinstance(error.__cause__, ssl.SSLError)
+    return (SSLError if of_tls else EndpointConnectionError)(endpoint_url=url, error=error)
 
 
 class _NoRedirects:

@@ -65,7 +65,9 @@ def _no_identity(subject: str, error: AwsError) -> Finding:
         )
     if isinstance(error, NoAnswerError):
         return failed(
-            subject, f"AWS cannot be reached: {error.message}", "check the network, proxies and AWS_ENDPOINT_URL"
+            subject,
+            f"AWS cannot be reached: {error.message}",
+            "check the network, proxies, AWS_ENDPOINT_URL and AWS_CA_BUNDLE",
         )
     return failed(subject, f"the account cannot be learned: {error.message}")
 
