@@ -8,14 +8,18 @@ nothing, so one that met a connection ended by the server is made once more on a
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import anyio
 from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Rows = Sequence[tuple[Any, ...]]
+
+PLACE_WAIT_S: Final = 10.0
+"""Reads are short: where none has ended for so long, the store is too busy."""
 
 
 class Readers:
@@ -36,9 +40,11 @@ class Readers:
         """The rows of one statement.
 
         Raises:
-            the library's and the driver's errors.
+            sqlalchemy.exc.TimeoutError: no place became free in time.
+            the library's and the driver's other errors.
         """
-        async with self._places:
+        await self._take_place()
+        try:
             try:
                 return await self._rows(statement, parameters)
             except DBAPIError as error:
@@ -47,6 +53,17 @@ class Readers:
             # The server has ended that connection, and most likely those beside it.
             await self._drop_idle()
             return await self._rows(statement, parameters)
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
+        try:
+            self._places.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(PLACE_WAIT_S):
+                await self._places.acquire()
+                return
+            raise PoolTimeoutError("every reading connection is in use") from None
 
     async def _rows(self, statement: Executable, parameters: Any) -> Rows:
         connection = self._idle.pop() if self._idle else await self._engine.connect()
