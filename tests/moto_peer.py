@@ -15,6 +15,8 @@ import pytest
 from aiohttp import web
 from moto.server import ThreadedMotoServer
 
+from tests.web_peer import listening
+
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 
@@ -87,17 +89,9 @@ async def proxying(to: str, change: Change, monkeypatch: pytest.MonkeyPatch) -> 
 
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/{path:.*}", handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            host, port = runner.addresses[0][:2]
-            proxy.url = f"http://{host}:{port}"
+        async with listening(app) as proxy.url:
             use_endpoint(monkeypatch, proxy.url)
             yield proxy
-        finally:
-            await runner.cleanup()
 
 
 def failing_entries(

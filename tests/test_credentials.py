@@ -25,6 +25,7 @@ from controller.queues.sqs import open_queue_clients
 from controller.seams import SystemClock, no_failpoint
 from controller.settings import AwsSettings, Scope
 from controller.sinks.aws_batch import open_sink_clients
+from tests.web_peer import listening
 
 WAIT_S = 60.0
 CANARY = "hunter2-canary"
@@ -97,26 +98,19 @@ async def serving(sts: Answer, patch: pytest.MonkeyPatch, environment: dict[str,
     services = Services(sts)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", services.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+    async with listening(app) as url:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
         defaults = {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": url,
             "AWS_REGION": "us-east-1",
             "AWS_CONFIG_FILE": "/nonexistent",
             "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         for name, value in (defaults | environment).items():
-            patch.setenv(name, value.format(url=f"http://{host}:{port}"))
+            patch.setenv(name, value.format(url=url))
         yield services
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

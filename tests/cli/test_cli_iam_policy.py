@@ -27,6 +27,7 @@ from tests.cli.command import at_terminal, ferryman
 from tests.documents import ACCOUNT, BATCH, BLUEPRINT, PROMPT, RECOMMENDATION, document
 from tests.harness import Ferryman, simulated_aws
 from tests.moto_peer import REGION, boto, running_moto
+from tests.web_peer import listening
 
 HOME = {"AWS_REGION": "eu-west-1"}
 QUEUE = f"sqs:https://sqs.eu-central-1.amazonaws.com/{ACCOUNT}"
@@ -239,14 +240,8 @@ async def recording(peer: str, seen: set[str]) -> AsyncIterator[str]:
 
         app = web.Application()
         app.router.add_post("/{path:.*}", handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            host, port = runner.addresses[0][:2]
-            yield f"http://{host}:{port}"
-        finally:
-            await runner.cleanup()
+        async with listening(app) as url:
+            yield url
 
 
 def _noted(target: str, body: str) -> set[str]:

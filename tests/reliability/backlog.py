@@ -26,6 +26,7 @@ from aiohttp import web
 from tests.documents import BATCH
 from tests.harness import Aws, Ferryman, simulated_aws
 from tests.reliability.lives import Life, template
+from tests.web_peer import listening
 
 LANE = f"default/{BATCH}"
 JOBS = 5_000
@@ -141,13 +142,8 @@ async def receiver(arrivals: Arrivals) -> AsyncIterator[str]:
 
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_post("/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield url
 
 
 async def drain(sort: str, events: int, folder: Path) -> Drained:

@@ -22,6 +22,7 @@ from controller.sinks.opening import open_subscriptions
 from controller.store import OutboxEvent
 from tests.moto_peer import REGION, use_endpoint
 from tests.sinks.webhook_receiver import answer, receiving
+from tests.web_peer import listening
 
 WITHIN_S = 60.0
 ACCOUNT = "123456789012"
@@ -96,15 +97,11 @@ async def saying(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
     app = web.Application()
     app.router.add_post("/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        use_endpoint(monkeypatch, url)
-        yield url
+        async with listening(app) as url:
+            use_endpoint(monkeypatch, url)
+            yield url
     finally:
-        await runner.cleanup()
         for _ in range(LAST_TURNS):  # a connection that was accepted last is closed in the loop's next turns
             await anyio.lowlevel.checkpoint()
 

@@ -57,6 +57,11 @@ async def readers(sqlite_place: Place) -> AsyncIterator[Watched]:
         await anyio.to_thread.run_sync(connection.driver_connection._thread.join, WAIT_S)
 
 
+async def opened_by(readers: Watched, count: int = 1) -> None:
+    while len(readers.opened) < count:
+        await checkpoint()
+
+
 async def test_one_after_another_takes_the_same_connection(readers: Watched) -> None:
     for _ in range(5):
         assert await readers.rows(ONE) == [(1,)]
@@ -77,8 +82,7 @@ async def test_who_finds_no_place_in_time_is_told(readers: Watched, monkeypatch:
     async with anyio.create_task_group() as tasks:
         for _ in range(READERS):
             tasks.start_soon(readers.rows, SLOW)
-        while len(readers.opened) < READERS:
-            await checkpoint()
+        await opened_by(readers, READERS)
         with pytest.raises(PoolTimeoutError, match="in use"):
             await readers.rows(ONE)
     assert await readers.rows(ONE) == [(1,)]
@@ -95,8 +99,7 @@ async def test_a_connection_on_which_something_failed_is_not_used_again(readers:
 async def test_neither_is_one_whose_caller_was_cancelled(readers: Watched) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(readers.rows, SLOW)
-        while not readers.opened:
-            await checkpoint()
+        await opened_by(readers)
         tasks.cancel_scope.cancel()
     assert len(readers.dropped) == 1
     assert await readers.rows(ONE) == [(1,)]
@@ -106,7 +109,6 @@ async def test_neither_is_one_whose_caller_was_cancelled(readers: Watched) -> No
 async def test_one_in_use_at_the_end_goes_when_it_has_answered(readers: Watched) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(readers.rows, SLOW)
-        while not readers.opened:
-            await checkpoint()
+        await opened_by(readers)
         await readers.close()
     assert len(readers.dropped) == 1
