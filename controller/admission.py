@@ -39,16 +39,9 @@ def expand(paths: Sequence[Path], own: Collection[Path] = ()) -> Sequence[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files.extend(_inside(path, own))
+            files.extend(files_with_documents(path, own))
         elif path.is_file():
             files.append(path)
         else:
             raise SettingsError(f"{path} is not a file or directory that can be read")
     return files
-
-
-def _inside(directory: Path, own: Collection[Path]) -> list[Path]:
-    try:
-        return sorted(files_with_documents(directory.iterdir(), own))
-    except OSError as error:
-        raise SettingsError(f"cannot read {error.filename or directory}: {error.strerror}") from error

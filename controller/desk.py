@@ -43,7 +43,6 @@ Rule = Callable[[Job], Step | None]
 GROUPS_REMEMBERED_MAX: Final = 10_000
 STORE_RETRY_S: Final = 2.0
 DAY_S: Final = 86_400
-HOUR_S: Final = 3_600
 BATCH: Final = 500
 AT_ONCE: Final = 200
 """Jobs decided in one commit."""

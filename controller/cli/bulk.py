@@ -45,13 +45,18 @@ def carry_out(client: Client, terminal: Terminal, order: Order) -> ExitCode:
     _check(order)
     if order.selected.is_one:
         return _one(client, terminal, order)
-    count = _count(client, order)
-    if not count:
-        raise NotFoundError(f"there are no {order.selected}")
-    if not order.dry_run and not _sure(terminal, order, count):
-        terminal.remark("nothing was done")
-        return ExitCode.NEGATIVE
+    if not order.dry_run:
+        count = _count(client, order)
+        if not count:
+            raise _nothing(order)
+        if not _sure(terminal, order, count):
+            terminal.remark("nothing was done")
+            return ExitCode.NEGATIVE
     return _many(client, terminal, order)
+
+
+def _nothing(order: Order) -> NotFoundError:
+    return NotFoundError(f"there are no {order.selected}")
 
 
 def _check(order: Order) -> None:
@@ -102,6 +107,8 @@ def _many(client: Client, terminal: Terminal, order: Order) -> ExitCode:
         name = name_of(job) if isinstance(job, Mapping) else "?"
         counts[shown(answer.get("answer"))] += 1
         terminal.line(_foreseen(name, order.verb, answer) if order.dry_run else _sentence(name, order.verb, answer))
+    if not counts and order.dry_run:
+        raise _nothing(order)
     summary = ", ".join(f"{count} {answer}" for answer, count in counts.most_common())
     terminal.remark(f"would be {summary}; nothing was done" if order.dry_run else summary)
     return ExitCode.NEGATIVE if counts["rejected"] else ExitCode.DONE

@@ -67,10 +67,7 @@ def expand(names: Sequence[str]) -> list[Path | None]:
 
 
 def _inside(directory: Path) -> list[Path]:
-    try:
-        inside = sorted(files_with_documents(directory.rglob("*")))
-    except OSError as error:
-        raise SettingsError(f"cannot read {error.filename or directory}: {error.strerror}") from error
+    inside = files_with_documents(directory, deep=True)
     if not inside:
         raise SettingsError(f"{directory} holds no {', '.join(sorted(SUFFIXES))} file with documents")
     return inside
@@ -215,13 +212,10 @@ def _send(
         if verdict == "rejected":
             _print_rejection(terminal, found.place, str(found.item.identity), _problems(answer))
         else:
-            said = f"would be {verdict}" if dry_run else verdict
-            _print_answer(
-                terminal,
-                str(found.item.identity),
-                said,
-                None if answer.get("message") == verdict else answer.get("message"),
-            )
+            message = answer.get("message")
+            words = f"would be {verdict}" if dry_run else verdict
+            more = f": {message}" if message and message != verdict else ""
+            terminal.line(f"{found.item.identity} {words}{more}")
     return counts
 
 
@@ -229,10 +223,6 @@ def _problems(answer: Object) -> tuple[str, ...]:
     problems = answer.get("problems")
     listed = tuple(str(problem) for problem in problems) if isinstance(problems, list) else ()
     return listed or (str(answer.get("message") or "the daemon does not say why"),)
-
-
-def _print_answer(terminal: Terminal, identity: str, verdict: str, message: Any) -> None:
-    terminal.line(f"{identity} {verdict}" + (f": {message}" if message else ""))
 
 
 def _print_rejection(terminal: Terminal, place: str, identity: str, problems: Sequence[str]) -> None:

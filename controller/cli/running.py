@@ -18,7 +18,7 @@ from controller.daemon import RunOptions, Watch, run_daemon
 from controller.errors import ExitCode, StoreError, StoreUnavailableError
 from controller.http.guard import read_token
 from controller.settings import Settings, load_settings
-from controller.sinks.file import FILE_PREFIX
+from controller.sinks.file import FILE_PREFIX, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def run(files: tuple[Path, ...], *, simulate: bool, until_settled: bool, config:
 def _own_files(settings: Settings) -> frozenset[Path]:
     """The files that events go to, absolute: they may stand among documents, and be empty still."""
     urls = (sink.url for sink in settings.events.sinks)
-    return frozenset(Path(url.removeprefix(FILE_PREFIX)).absolute() for url in urls if url.startswith(FILE_PREFIX))
+    return frozenset(path_of(url) for url in urls if url.startswith(FILE_PREFIX))
 
 
 def _simulated(settings: Settings) -> Settings:

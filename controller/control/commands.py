@@ -30,7 +30,6 @@ from controller.verdicts import Verdicts
 
 JOB_COMMANDS: Final = frozenset({EntryType.STOP, EntryType.DELETE, EntryType.RETRY, EntryType.RESOLVE})
 PAGE: Final = 200
-SOURCE: Final = "http"
 
 
 class Commands:

@@ -120,13 +120,13 @@ class Connections:
             except TimeoutError:
                 raise
             except OSError as error:
-                raise NotConnectedError(str(error) or type(error).__name__) from error
+                raise _not_connected(error) from error
         try:
             for option in self._socket_options:
                 transport.get_extra_info("socket").setsockopt(*option)
         except OSError as error:
             transport.abort()
-            raise NotConnectedError(str(error) or type(error).__name__) from error
+            raise _not_connected(error) from error
         return connection
 
     def close(self) -> None:
@@ -134,6 +134,10 @@ class Connections:
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()
+
+
+def _not_connected(error: OSError) -> NotConnectedError:
+    return NotConnectedError(str(error) or type(error).__name__)
 
 
 def _usable(idle: "list[_Connection]") -> "_Connection | None":

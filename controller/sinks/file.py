@@ -25,6 +25,11 @@ _TAIL_BYTES_MAX: Final = 16 * 1024 * 1024
 _OUR_BEGINNING: Final = b'{"specversion":'
 
 
+def path_of(url: str) -> Path:
+    """Where the events of `file:<path>` go."""
+    return Path(url.removeprefix(FILE_PREFIX)).absolute()
+
+
 class FileSink:
     """Open it with `open_file_sink`."""
 

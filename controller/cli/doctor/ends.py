@@ -24,7 +24,7 @@ from controller.settings import Scope, Settings, Sink
 from controller.sinks.arns import region_of
 from controller.sinks.aws_batch import open_sink_clients
 from controller.sinks.eventbridge import EVENTBRIDGE_PREFIX
-from controller.sinks.file import FILE_PREFIX
+from controller.sinks.file import FILE_PREFIX, path_of
 from controller.sinks.log import LOG_PREFIX, LogSink
 from controller.sinks.opening import open_sink
 from controller.sinks.sns import SNS_PREFIX
@@ -102,7 +102,7 @@ def _shown(url: str) -> str:
     if url in {LOG_PREFIX, LogSink.name}:
         return LogSink.name
     if url.startswith(FILE_PREFIX):
-        return f"{FILE_PREFIX}{Path(url.removeprefix(FILE_PREFIX)).absolute()}"
+        return f"{FILE_PREFIX}{path_of(url)}"
     if not url.startswith(WEBHOOK_PREFIX):
         return _unread(url)
     with suppress(SettingsError):
